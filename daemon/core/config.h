@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * config.h - the configuration as a plain struct: YAML text in, `struct config` or diagnostics out.
+ *
+ * Pure: no file is opened but by config_load_file(). Everything is validated here, whole, before anything changes;
+ * all errors of a file are reported in one run, each with its place. After success every field holds a usable value:
+ * defaults are filled in, so no reader asks "was it given?". Services are sorted by name, VIPs by address, backends by
+ * address: the order in the file has no effect on anything.
+ */
+#pragma once
+#include "core/addr.h"
+#include "core/diag.h"
+#include "core/probe_spec.h"
+#include "lb/abi.h"
+
+#define CONFIG_VIPS_MAX 16
+#define CONFIG_INTERFACES_MAX 16
+#define CONFIG_PATH_MAX 108 /* also the limit of sockaddr_un.sun_path */
+
+enum config_xdp_mode { CONFIG_XDP_AUTO, CONFIG_XDP_NATIVE, CONFIG_XDP_GENERIC };
+enum config_udp { CONFIG_UDP_NONE, CONFIG_UDP_TRACK };
+enum config_hash { CONFIG_HASH_5TUPLE, CONFIG_HASH_SOURCE };
+
+struct config_dataplane {
+	char interfaces[CONFIG_INTERFACES_MAX][16];
+	unsigned int n_interfaces;
+	enum config_xdp_mode xdp_mode;
+	char seed_file[CONFIG_PATH_MAX]; /* empty: seed text below, or the documented default */
+	char pin_dir[CONFIG_PATH_MAX];   /* default /sys/fs/bpf/lbd */
+	__u32 max_slots;                 /* 0: from the configuration, with head-room */
+	__u32 max_flows;                 /* flow table entries; default 262144 */
+	bool vip_echo;                   /* answer pings of VIPs; default true */
+	bool has_source4, has_source6;
+	struct lb_addr source4, source6; /* outer source; default: the egress interface's own address */
+};
+
+struct config_backend {
+	char name[LB_NAME_MAX]; /* default: the address as text */
+	struct lb_addr addr;
+	__u32 weight; /* 0..65535, default 100; 0 = configured but gets no new flows */
+	enum lb_forward forward;
+};
+
+struct config_service {
+	char name[LB_NAME_MAX];
+	struct lb_addr vips[CONFIG_VIPS_MAX];
+	unsigned int n_vips;
+	__u16 port;
+	__u8 protocol; /* IPPROTO_TCP or IPPROTO_UDP */
+	enum lb_forward forward;
+	enum config_udp udp;
+	enum config_hash hash;
+	__u32 table_size; /* a prime from the offered list, 0 = by rule */
+	__u16 gue_port;   /* default 6080 */
+	struct probe_spec probe;
+	__u32 slow_start_ms;
+	__u32 drain_timeout_ms;
+	__u32 grace_s;
+	__u32 udp_idle_s;
+	__u32 panic_threshold_pct; /* 0 = never */
+	struct config_backend *backends; /* owned, sorted by address */
+	unsigned int n_backends;
+	struct diag_mark mark; /* where the service stands in the file */
+};
+
+struct config {
+	struct config_dataplane dataplane;
+	char control_socket[CONFIG_PATH_MAX]; /* default /run/lbd/lbd.sock */
+	char control_group[32];               /* empty = root only for changes */
+	bool has_metrics;
+	struct lb_addr metrics_addr;
+	__u16 metrics_port;
+	struct config_service *services; /* owned, sorted by name */
+	unsigned int n_services;
+};
+
+/*
+ * Parse and check @text (@len bytes, named @file in messages). On success 0 and *@out owns a complete configuration.
+ * On errors -EINVAL, *@out untouched, and @diags holds every error found; -ENOMEM otherwise. Warnings may be in @diags
+ * in both cases.
+ */
+int config_parse(const char *file, const char *text, size_t len, struct config **out, struct diags *diags);
+/* Read @path (at most 16 MiB) and parse it. A file that can not be read is a diagnostic too. */
+int config_load_file(const char *path, struct config **out, struct diags *diags);
+void config_free(struct config *c);
+static inline void config_freep(struct config **c)
+{
+	config_free(*c);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* probe_spec.h - how a backend is probed: plain data, comparable by probe_spec_equal(). Times in ms. */
+#pragma once
+#include <linux/types.h>
+#include <stdbool.h>
+
+enum probe_type { PROBE_NONE, PROBE_TCP, PROBE_HTTP, PROBE_HTTPS, PROBE_UDP };
+
+#define PROBE_RANGES_MAX 8
+#define PROBE_DATA_MAX 512
+
+struct probe_spec {
+	enum probe_type type;
+	__u32 interval_ms;      /* default 2000 */
+	__u32 fast_interval_ms; /* while changing state: default interval / 4 */
+	__u32 down_interval_ms; /* while down: default 5000 */
+	__u32 timeout_ms;       /* default 1000 */
+	__u32 rise, fall;       /* 3, 3 */
+	__u32 jitter_pct;       /* 10 */
+	__u16 port;             /* 0: the service's port */
+	/* http, https */
+	char path[256];   /* default "/" */
+	char host[256];   /* Host header and SNI; empty: the VIP */
+	char method[8];   /* GET or HEAD */
+	char body[128];   /* the answer must contain this; empty: not looked at */
+	bool tls_verify;  /* default false: probes are about liveness */
+	struct {
+		__u16 from, to;
+	} expect[PROBE_RANGES_MAX]; /* accepted status codes, default 200-399 */
+	unsigned int n_expect;
+	/* udp */
+	__u8 send[PROBE_DATA_MAX], expect_data[PROBE_DATA_MAX];
+	__u32 send_len, expect_len; /* expect_len 0: any answer; the answer must begin with expect_data */
+};
+
+bool probe_spec_equal(const struct probe_spec *a, const struct probe_spec *b);
+const char *probe_type_name(enum probe_type t);
