@@ -74,16 +74,20 @@ struct admission {
 	bool held;            /* by admission_pool(): its silence is doubted, it keeps the fraction it had */
 	char reason[160];     /* in words, for events and lbctl */
 
-	/* The rest belongs to admission.c. */
+	/* The rest belongs to admission*.c. */
+	bool starts_out;         /* not serving before the first good probe */
 	bool hard_down;          /* silence lasted: latched until the probes succeed again */
 	bool believed;           /* this silence was doubted before, and the doubt is over */
-	__u64 silent_since_ns;   /* start of the present silence since the probes failed; 0 = none */
-	__u32 silent_results;    /* silent probes in it */
-	__u64 answered_ns;       /* last probe that anything answered */
+	bool panic;              /* the pool is in panic: no verdict of silence is carried out */
+	__u32 silent_results;    /* silent probes since the probes failed and nothing answered; 0 = not silent */
+	__u64 silent_since_ns;
+	__u64 answered_ns;       /* last probe that anything answered; 0 = never */
 	__u64 held_since_ns;
 	__u32 kept;              /* fraction when the silence began: what a held backend keeps */
-	__u64 ramp_ns;           /* start of the slow start, back-dated when it began above 0; 0 = none */
-	__u64 drain_from;        /* fraction when the drain began */
+	bool ramping;            /* slow start, from ramp_from at ramp_ns */
+	__u32 ramp_from;
+	__u64 ramp_ns;
+	__u32 drain_from;        /* fraction when the drain began */
 	__u32 flap_penalty;      /* thousandths of a fall */
 	__u64 flap_ns;           /* when flap_penalty was computed */
 	bool flap_out;

@@ -26,6 +26,11 @@ enum probe_outcome {
 	PROBE_OUTCOME_MAX
 };
 const char *probe_outcome_name(enum probe_outcome o);
+/* Silence: nothing came back, so the host may be dead. Everything else but LOCAL is an answer of a living host. */
+static inline bool probe_outcome_is_silence(enum probe_outcome o)
+{
+	return o == PROBE_OUTCOME_TIMEOUT || o == PROBE_OUTCOME_UNREACHABLE;
+}
 
 struct probe_result {
 	enum probe_outcome outcome;
@@ -39,15 +44,20 @@ struct health {
 	enum health_state state;
 	__u32 streak;      /* consecutive results that contradict `state` */
 	__u64 since_ns;    /* of the state */
-	__u64 checks, failures; /* totals */
-	struct probe_result last;
+	__u64 checks, failures; /* totals, without LOCAL results */
+	__u64 locals;      /* LOCAL results: probes that say nothing of the target */
+	struct probe_result last; /* that was not LOCAL */
 };
+
+const char *health_state_name(enum health_state s); /* "unknown", "up", "down" */
 
 enum health_event { HEALTH_NOCHANGE, HEALTH_WENT_UP, HEALTH_WENT_DOWN };
 
 void health_init(struct health *h, enum health_state initial, __u64 now_ns);
 /*
- * Feed one result. From UNKNOWN the first OK is UP and `fall` failures are DOWN. A LOCAL outcome changes nothing.
+ * Feed one result. From UNKNOWN the first OK is UP and `fall` failures are DOWN; from UP `fall` failures in a row are
+ * DOWN; from DOWN `rise` successes in a row are UP. A LOCAL outcome is counted and changes nothing, not even a streak.
+ * A rise or fall of 0 counts as 1.
  * @now_ns: CLOCK_MONOTONIC, must not run backwards.
  */
 enum health_event health_step(struct health *h, const struct probe_spec *spec, const struct probe_result *r, __u64 now_ns);
