@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * config_probe.c - the probe of a service: `defaults.probe` overridden key by key.
+ *
+ * Keys that belong to some types only (path, send, ...) go when a service turns to another type. The numbers that
+ * derive from others (fast-interval, down-interval, timeout) are derived last, from what is in force for the service.
+ */
+#include "core/config_private.h"
+#include "core/config_value.h"
+
+#include <ctype.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ON(type) (1u << PROBE_##type)
+#define ON_HTTP (ON(HTTP) | ON(HTTPS))
+#define ON_ANY (ON(TCP) | ON_HTTP | ON(UDP))
+#define HOUR_MS 3600000
+
+static const struct cfg_choice types[] = {
+	{ "none", PROBE_NONE },   { "tcp", PROBE_TCP }, { "http", PROBE_HTTP },
+	{ "https", PROBE_HTTPS }, { "udp", PROBE_UDP }, { NULL, 0 },
+};
+
+static const char *check_path(const char *text)
+{
+	if (text[0] != '/')
+		return "it does not begin with /";
+	for (; *text; text++) {
+		if (!isgraph((unsigned char)*text) || *text == '#')
+			return "it holds a space, a control character, '#' or a letter beyond ASCII";
+	}
+	return NULL;
+}
+
+static const char *check_host(const char *text)
+{
+	for (; *text; text++) {
+		if (!isalnum((unsigned char)*text) && !strchr(".-_:[]", *text))
+			return "it holds a character that no host name has";
+	}
+	return NULL;
+}
+
+static const char *check_method(const char *text)
+{
+	return strcmp(text, "GET") && strcmp(text, "HEAD") ? "it is neither GET nor HEAD" : NULL;
+}
+
+enum {
+	P_TYPE,
+	P_INTERVAL,
+	P_FAST,
+	P_DOWN,
+	P_TIMEOUT,
+	P_RISE,
+	P_FALL,
+	P_JITTER,
+	P_PORT,
+	P_PATH,
+	P_HOST,
+	P_METHOD,
+	P_EXPECT,
+	P_BODY,
+	P_TLS_VERIFY,
+	P_SEND,
+	P_EXPECT_DATA,
+	P_MAX
+};
+
+static const struct cfg_field fields[P_MAX] = {
+	[P_TYPE] = { "type", CFG_ENUM, CFG_MEMBER(probe_spec, type), .choices = types },
+	[P_INTERVAL] = { "interval", CFG_MS, CFG_MEMBER(probe_spec, interval_ms), .min = 100, .max = HOUR_MS,
+			 .only = ON_ANY },
+	[P_FAST] = { "fast-interval", CFG_MS, CFG_MEMBER(probe_spec, fast_interval_ms), .min = 50, .max = HOUR_MS,
+		     .only = ON_ANY },
+	[P_DOWN] = { "down-interval", CFG_MS, CFG_MEMBER(probe_spec, down_interval_ms), .min = 100, .max = HOUR_MS,
+		     .only = ON_ANY },
+	[P_TIMEOUT] = { "timeout", CFG_MS, CFG_MEMBER(probe_spec, timeout_ms), .min = 10, .max = 60000,
+			.only = ON_ANY },
+	[P_RISE] = { "rise", CFG_UINT, CFG_MEMBER(probe_spec, rise), .min = 1, .max = 100, .only = ON_ANY },
+	[P_FALL] = { "fall", CFG_UINT, CFG_MEMBER(probe_spec, fall), .min = 1, .max = 100, .only = ON_ANY },
+	[P_JITTER] = { "jitter", CFG_PERCENT, CFG_MEMBER(probe_spec, jitter_pct), .max = 50, .only = ON_ANY },
+	[P_PORT] = { "port", CFG_AUTO, CFG_MEMBER(probe_spec, port), .min = 1, .max = 65535, .what = "a port",
+		     .only = ON_ANY },
+	[P_PATH] = { "path", CFG_TEXT, CFG_MEMBER(probe_spec, path), .check = check_path,
+		     .what = "a path is like /healthz?full=1; write other characters as %XX", .only = ON_HTTP },
+	[P_HOST] = { "host", CFG_TEXT, CFG_MEMBER(probe_spec, host), .check = check_host,
+		     .what = "a host is like www.example.org, for the Host header and TLS", .only = ON_HTTP },
+	[P_METHOD] = { "method", CFG_TEXT, CFG_MEMBER(probe_spec, method), .check = check_method,
+		       .what = "write GET or HEAD", .only = ON_HTTP },
+	[P_EXPECT] = { "expect", CFG_NODE, .only = ON_HTTP },
+	[P_BODY] = { "body", CFG_TEXT, CFG_MEMBER(probe_spec, body), .only = ON_HTTP },
+	[P_TLS_VERIFY] = { "tls-verify", CFG_BOOL, CFG_MEMBER(probe_spec, tls_verify),
+			   .only = ON(HTTPS) },
+	[P_SEND] = { "send", CFG_NODE, .only = ON(UDP) },
+	[P_EXPECT_DATA] = { "expect-data", CFG_NODE, .only = ON(UDP) },
+};
+
+void cfg_probe_init(struct probe_spec *s)
+{
+	memset(s, 0, sizeof(*s));
+	s->type = PROBE_TCP;
+	s->rise = s->fall = 3;
+	s->jitter_pct = 10;
+}
+
+/* ---- keys with a shape of their own ------------------------------------------------------------------------------ */
+static int range_cmp(const void *a, const void *b)
+{
+	const __u16 *x = a, *y = b;
+
+	return x[0] != y[0] ? x[0] - y[0] : x[1] - y[1];
+}
+
+/* Ascending and apart, so that the order in the file and double mention leave no trace. */
+static void ranges_normalise(struct probe_spec *s)
+{
+	unsigned int n = 0;
+
+	_Static_assert(sizeof(s->expect[0]) == 2 * sizeof(__u16), "a range is two words");
+	qsort(s->expect, s->n_expect, sizeof(s->expect[0]), range_cmp);
+	for (unsigned int i = 1; i < s->n_expect; i++) {
+		if (s->expect[i].from > s->expect[n].to + 1)
+			s->expect[++n] = s->expect[i];
+		else if (s->expect[i].to > s->expect[n].to)
+			s->expect[n].to = s->expect[i].to;
+	}
+	if (s->n_expect)
+		s->n_expect = n + 1;
+}
+
+static void read_expect(struct cfg *c, yaml_node_t *node, struct probe_spec *s)
+{
+	yaml_node_t *item;
+
+	s->n_expect = 0;
+	for (size_t i = 0; (item = cfg_list_item(c, node, i)); i++) {
+		const char *text = cfg_text(c, "expect", "a status or a range of them", item);
+		__u16 from, to;
+
+		if (!text)
+			continue;
+		if (value_parse_status_range(text, &from, &to)) {
+			cfg_error(c, item, "write a status like 200 or a range like 200-299, from 100 to 599",
+				  "expect: '%s' is no range of HTTP status codes", text);
+			continue;
+		}
+		if (s->n_expect == PROBE_RANGES_MAX) {
+			cfg_error(c, item, NULL, "expect: more than %d ranges", PROBE_RANGES_MAX);
+			return;
+		}
+		s->expect[s->n_expect].from = from;
+		s->expect[s->n_expect++].to = to;
+	}
+	if (node->type == YAML_SEQUENCE_NODE && !cfg_items(node))
+		cfg_error(c, node, "leave the key out for 200-399", "expect: the list is empty");
+	ranges_normalise(s);
+}
+
+static void read_data(struct cfg *c, const char *key, const yaml_node_t *node, __u8 *out, __u32 *len)
+{
+	const char *text = cfg_text(c, key, "a text or hex:...", node);
+	int r;
+
+	if (!text)
+		return;
+	r = value_parse_data(text, out, PROBE_DATA_MAX, len);
+	if (r)
+		*len = 0;
+	if (r == -ERANGE)
+		cfg_error(c, node, NULL, "%s: longer than %d bytes", key, PROBE_DATA_MAX);
+	else if (r)
+		cfg_error(c, node, "write pairs of hexadecimal digits, like hex:0a ff", "%s: these are not bytes in hex",
+			  key);
+	else if (!*len)
+		cfg_error(c, node, "give it a value, or remove the key", "%s: the text is empty", key);
+}
+
+/* ---- merging ------------------------------------------------------------------------------------------------------- */
+/* Back to "not given" for everything that the type has no use for. */
+static void drop_foreign(struct probe_spec *s)
+{
+	__u32 on = 1u << s->type;
+	struct probe_spec fresh;
+
+	cfg_probe_init(&fresh);
+	for (unsigned int i = 0; i < P_MAX; i++) {
+		const struct cfg_field *f = &fields[i];
+
+		if (f->only && !(f->only & on) && f->kind != CFG_NODE)
+			memcpy((char *)s + f->offset, (char *)&fresh + f->offset, f->size);
+	}
+	if (!(on & ON_HTTP)) {
+		memset(s->expect, 0, sizeof(s->expect));
+		s->n_expect = 0;
+	}
+	if (!(on & ON(UDP))) {
+		memset(s->send, 0, sizeof(s->send));
+		memset(s->expect_data, 0, sizeof(s->expect_data));
+		s->send_len = s->expect_len = 0;
+	}
+}
+
+static void refuse_foreign(struct cfg *c, yaml_node_t **values, enum probe_type type)
+{
+	char hint[120];
+
+	for (unsigned int i = 0; i < P_MAX; i++) {
+		__u32 only = fields[i].only;
+
+		if (!values[i] || !only || (only & (1u << type)))
+			continue;
+		snprintf(hint, sizeof(hint), "%s belongs to %s; remove it, or set the type", fields[i].key,
+			 only == ON_ANY	    ? "every type but none" :
+			 only == ON_HTTP     ? "http and https" :
+			 only == ON(HTTPS)   ? "https" :
+					       "udp");
+		cfg_error(c, values[i], hint, "%s: a probe of type %s has no use for it", fields[i].key,
+			  probe_type_name(type));
+	}
+}
+
+/* Everything that was not given, from what was. */
+static void fill_in(struct probe_spec *s)
+{
+	struct probe_spec d;
+
+	probe_spec_init(&d, s->type);
+	if (!s->interval_ms)
+		s->interval_ms = d.interval_ms;
+	if (!s->fast_interval_ms)
+		s->fast_interval_ms = s->interval_ms / 4 < 50 ? 50 : s->interval_ms / 4;
+	if (!s->down_interval_ms)
+		s->down_interval_ms = s->interval_ms > d.down_interval_ms ? s->interval_ms : d.down_interval_ms;
+	if (!s->timeout_ms)
+		s->timeout_ms = s->interval_ms / 2 < d.timeout_ms ? s->interval_ms / 2 : d.timeout_ms;
+	if (!s->path[0])
+		memcpy(s->path, d.path, sizeof(s->path));
+	if (!s->method[0])
+		memcpy(s->method, d.method, sizeof(s->method));
+	if (!s->n_expect) {
+		memcpy(s->expect, d.expect, sizeof(s->expect));
+		s->n_expect = d.n_expect;
+	}
+}
+
+static const yaml_node_t *either(yaml_node_t **values, unsigned int a, unsigned int b)
+{
+	return values[a] ? values[a] : values[b];
+}
+
+/* Rules between keys; each is checked where one of its keys is given, so that one flaw in defaults is told once. */
+static void check_rules(struct cfg *c, yaml_node_t **values, const struct probe_spec *s)
+{
+	char a[VALUE_DURATION_STRLEN], b[VALUE_DURATION_STRLEN];
+	const yaml_node_t *at = either(values, P_TIMEOUT, P_INTERVAL);
+
+	if (at && s->timeout_ms >= s->interval_ms)
+		cfg_error(c, at, "a probe must be over before the next one begins: shorten timeout or lengthen interval",
+			  "timeout (%s) is not shorter than interval (%s)",
+			  value_format_duration_ms(s->timeout_ms, a), value_format_duration_ms(s->interval_ms, b));
+	at = either(values, P_FAST, P_INTERVAL);
+	if (at && s->fast_interval_ms > s->interval_ms)
+		cfg_error(c, at, "fast-interval is for the time when a change is being confirmed",
+			  "fast-interval (%s) is longer than interval (%s)",
+			  value_format_duration_ms(s->fast_interval_ms, a), value_format_duration_ms(s->interval_ms, b));
+	at = either(values, P_BODY, P_METHOD);
+	if (at && s->body[0] && strcmp(s->method, "HEAD") == 0)
+		cfg_error(c, at, "use GET, or remove body", "an answer to HEAD has no body to look at");
+}
+
+/*
+ * Put @node's keys over *@s, which may be inherited. @s stays "not filled in". False when the type could not be read:
+ * then nothing can be said about the other keys.
+ */
+static bool merge(struct cfg *c, yaml_node_t *node, struct probe_spec *s, yaml_node_t **values)
+{
+	enum probe_type inherited = s->type;
+
+	s->type = PROBE_TYPE_MAX;
+	if (!cfg_read_map(c, node, "a probe", fields, P_MAX, s, values))
+		return false;
+	if (s->type == PROBE_TYPE_MAX) {
+		s->type = inherited;
+		if (values[P_TYPE])
+			return false;
+	}
+	if (values[P_EXPECT])
+		read_expect(c, values[P_EXPECT], s);
+	if (values[P_SEND])
+		read_data(c, "send", values[P_SEND], s->send, &s->send_len);
+	if (values[P_EXPECT_DATA])
+		read_data(c, "expect-data", values[P_EXPECT_DATA], s->expect_data, &s->expect_len);
+	return true;
+}
+
+static void settle(struct cfg *c, yaml_node_t **values, struct probe_spec *s)
+{
+	struct probe_spec filled;
+
+	refuse_foreign(c, values, s->type);
+	drop_foreign(s);
+	filled = *s;
+	fill_in(&filled);
+	check_rules(c, values, &filled);
+}
+
+void cfg_read_default_probe(struct cfg *c, yaml_node_t *node, struct probe_spec *s)
+{
+	yaml_node_t *values[P_MAX];
+
+	if (merge(c, node, s, values))
+		settle(c, values, s);
+}
+
+/*
+ * A type from defaults is taken only if it can say something about the service's protocol. True: it can not, and *@s has
+ * another. UDP services are not probed unless told how: whether a TCP connection or any answer at all can be expected on
+ * a UDP port, nobody but the operator knows, and a wrong guess would take all backends out.
+ */
+static bool refuse_type(struct probe_spec *s, __u8 protocol)
+{
+	if (protocol == IPPROTO_UDP && s->type != PROBE_UDP && s->type != PROBE_NONE)
+		s->type = PROBE_NONE;
+	else if (protocol == IPPROTO_TCP && s->type == PROBE_UDP)
+		s->type = PROBE_TCP;
+	else
+		return false;
+	return true;
+}
+
+static void check_udp(struct cfg *c, yaml_node_t **values, const yaml_node_t *where, __u8 protocol,
+		      const struct probe_spec *s)
+{
+	const yaml_node_t *at = values[P_TYPE] ? values[P_TYPE] : where;
+
+	if (s->type != PROBE_UDP)
+		return;
+	if (!s->send_len && !values[P_SEND])
+		cfg_error(c, at, "say what to send, for example send: \"hex:0001 0100 0001 0000 0000 0000 00 0002 0001\"",
+			  "a udp probe needs the key 'send'");
+	if (protocol == IPPROTO_TCP && !s->port && !values[P_PORT])
+		cfg_error(c, at, "give the probe's port", "a udp probe can not ask the port of a tcp service");
+}
+
+/* Nothing in the service says how to probe it, and what `defaults` say does not fit its protocol. */
+static void tell_not_fitting(struct cfg *c, const yaml_node_t *node, const yaml_node_t *where, __u8 protocol)
+{
+	static const char hint[] = "set probe: {type: udp, send: ...}, or type: tcp with a port, or type: none";
+
+	if (protocol == IPPROTO_TCP)
+		cfg_warn(c, node ? node : where, "set the type in the service",
+			 "the udp probe from defaults does not fit this tcp service: a tcp probe is used");
+	else if (node)
+		cfg_error(c, node, hint, "the probe of a udp service needs its type");
+	else
+		cfg_warn(c, where, hint, "the backends of this udp service will not be probed");
+}
+
+void cfg_read_service_probe(struct cfg *c, yaml_node_t *node, const yaml_node_t *where,
+			    const struct probe_spec *inherited, __u8 protocol, struct probe_spec *out)
+{
+	yaml_node_t *values[P_MAX] = { NULL };
+	struct probe_spec s = *inherited;
+	bool refused = refuse_type(&s, protocol);
+
+	if (node && !merge(c, node, &s, values))
+		return;
+	refused = refused && !values[P_TYPE];
+	if (refused)
+		tell_not_fitting(c, node, where, protocol);
+	if (refused && protocol == IPPROTO_UDP)
+		drop_foreign(&s);
+	else
+		settle(c, values, &s);
+	check_udp(c, values, where, protocol, &s);
+	fill_in(&s);
+	*out = s;
+}
+
+/* ---- printing ------------------------------------------------------------------------------------------------------ */
+static void print_data(FILE *out, int indent, const char *key, const __u8 *data, __u32 len)
+{
+	bool text = len < 4 || memcmp(data, "hex:", 4) != 0;
+	char buf[PROBE_DATA_MAX + 1];
+
+	if (!len)
+		return;
+	for (__u32 i = 0; i < len; i++)
+		text = text && isprint(data[i]);
+	fprintf(out, "%*s%s: ", indent, "", key);
+	if (text) {
+		memcpy(buf, data, len);
+		buf[len] = '\0';
+		cfg_print_text(out, buf);
+	} else {
+		fputs("\"hex:", out);
+		for (__u32 i = 0; i < len; i++)
+			fprintf(out, "%s%02x", i && i % 2 == 0 ? " " : "", data[i]);
+		fputc('"', out);
+	}
+	fputc('\n', out);
+}
+
+void cfg_print_probe(FILE *out, int indent, const struct probe_spec *s)
+{
+	fprintf(out, "%*sprobe:\n", indent, "");
+	indent += 2;
+	cfg_print_fields(out, indent, fields, P_MAX, s, 1u << s->type);
+	if (s->n_expect) {
+		fprintf(out, "%*sexpect: [", indent, "");
+		for (unsigned int i = 0; i < s->n_expect; i++)
+			fprintf(out, "%s%u-%u", i ? ", " : "", s->expect[i].from, s->expect[i].to);
+		fputs("]\n", out);
+	}
+	print_data(out, indent, "send", s->send, s->send_len);
+	print_data(out, indent, "expect-data", s->expect_data, s->expect_len);
+}
