@@ -201,6 +201,8 @@ int control_new(struct control **out, sd_event *event, const struct control_opti
 	r = sd_event_add_io(event, &c->accept, c->socket.fd, EPOLLIN, on_accept, c);
 	if (r < 0)
 		return err_set(err, r, "control: event loop: %s", strerror(-r));
+	/* After the clients: those who leave make room before new ones are counted. */
+	(void)sd_event_source_set_priority(c->accept, SD_EVENT_PRIORITY_NORMAL + 10);
 	(void)sd_event_source_set_ratelimit(c->accept, 1000000, ACCEPTS_PER_SECOND);
 	*out = take_ptr(c);
 	return 0;
