@@ -2,8 +2,9 @@
 /*
  * config.h - the configuration as a plain struct: YAML text in, `struct config` or diagnostics out.
  *
- * Pure: no file is opened but by config_load_file() (in config_file.c, the only part that is not pure). Everything is validated here, whole, before anything changes;
- * all errors of a file are reported in one run, each with its place. After success every field holds a usable value:
+ * Pure: no file is opened but by config_load_file() (in config_file.c, the only part that is not pure). Everything is
+ * validated here, whole, before anything changes; all errors of a file are reported in one run, each with its place.
+ * After success every field holds a usable value:
  * defaults are filled in, so no reader asks "was it given?". Services are sorted by name, VIPs by address, backends by
  * address: the order in the file has no effect on anything.
  */
