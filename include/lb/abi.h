@@ -96,8 +96,8 @@ enum lb_phase {
 };
 
 /*
- * Side word of a slot in transition; two 64-bit halves. The reader takes `a` (one load), and `b` only for a flow
- * whose SYN it remembers.
+ * Side word of a slot in transition; two 64-bit halves. The program takes `a` (one load). `b` is for people and for
+ * the daemon: where a handshake that is under way at a switch belongs is remembered by `syn_seen`, exactly.
  */
 struct lb_slot_x {
 	__u64 a; /* LB_SLOTX_A: who owned the slot when the episode began, and the phase */
@@ -117,6 +117,16 @@ struct lb_slot_x {
 #define LB_SLOTX_PREV_GEN(b) ((__u32)(((b) >> 16) & 0xff))
 #define LB_SLOTX_SWITCHED_DS(b) ((__u32)((b) >> 32)) /* LB clock in tenths of a second, wraps */
 
+/*
+ * Beside the slots, line for line, stands map `slot_live`: when an entry of the flow table last sent a packet of that
+ * slot elsewhere than to `current` (LB clock in units of LB_FLOW_TICK_S, low 16 bits). A slot in P2 may settle once
+ * that is longer ago than the service's flow_idle_s + LB_FLOW_LINGER_S: then no live flow of another backend is left.
+ * The daemon stores the present time there when it begins an episode.
+ */
+struct lb_slot_live_line {
+	__u16 tick[LB_SLOTS_PER_LINE];
+};
+
 /* ---- backends ---------------------------------------------------------------------------------------------- */
 #define LB_ENCAPS(X)                                                                                      \
 	X(NONE, "none")   /* no next hop known (or entry unused): drop, counted no_nexthop */              \
@@ -125,7 +135,8 @@ struct lb_slot_x {
 	X(GUE4, "gue4")   /* outer IPv4 + UDP + GUE */                                                    \
 	X(GUE6, "gue6")   /* outer IPv6 + UDP + GUE */                                                    \
 	X(L2, "l2")       /* MAC rewrite */                                                               \
-	X(LOCAL, "local") /* this host is the backend: to the stack */
+	X(LOCAL, "local") /* this host is the backend: to the stack */                                    \
+	X(MOVED, "moved") /* the content is being replaced: read the same index of `backend_spares` */
 enum lb_encap {
 #define X(id, name) LB_ENCAP_##id,
 	LB_ENCAPS(X)
@@ -134,9 +145,12 @@ enum lb_encap {
 };
 
 /*
- * One cache line per backend: everything that a packet needs to leave. Written by the daemon under `seq`: odd
- * while a change is in progress, even and different afterwards; the program reads seq, the words, seq again.
- * A change of the destination MAC alone is one 64-bit store (w0) and needs no seq.
+ * One cache line per backend: everything that a packet needs to leave. No packet may see half a change, so a line
+ * that packets may be reading is never rewritten in place. Its replacement goes to the spare line of the same index
+ * (map `backend_spares`), `encap` becomes MOVED (one byte: from here on packets use the spare), and after a grace
+ * period nobody reads the line: it is rewritten, and its `encap` is stored last. The spare may be written again after
+ * one more grace period. Stopped at any point, this leaves a complete line in force, and packets pay nothing for it.
+ * A change of the destination MAC alone is one 64-bit store (w0). include/lb/backend.h does all of this.
  */
 struct lb_backend {
 	__u64 w0; /* outer Ethernet header: destination MAC, source MAC bytes 0-1 */
@@ -154,7 +168,7 @@ struct lb_backend {
 	__u16 vlan_tci; /* host order; only with LB_BACKEND_VLAN: the 802.1Q tag that goes out */
 	__u16 gue_port_be;
 	__u16 sid;
-	__u8 seq; /* see above */
+	__u8 seq; /* number of changes, for people and tests; the program does not read it */
 	__u8 pad;
 };
 _Static_assert(sizeof(struct lb_backend) == 64, "one cache line");
@@ -208,7 +222,8 @@ enum lb_outcome {
 	X(STALE, "stale")               /* an entry was found but its backend's generation is over */ \
 	X(INSERT, "insert")             /* entries made */                                            \
 	X(BUDGET, "budget_drop")        /* entries not made: the CPU's or the service's budget was used up */ \
-	X(EXPIRE, "expire")             /* entries removed by FIN / RST / SYN */
+	X(EXPIRE, "expire")             /* entries removed by a SYN, or whose life a FIN or RST cut short */ \
+	X(FULL, "table_full")           /* entries not made: all eight ways hold live flows */
 enum lb_steer_stat {
 #define X(id, name) LB_STEER_##id,
 	LB_STEERS(X)
@@ -221,23 +236,33 @@ struct lb_steer_stats {
 
 /* ---- flow table: only flows whose slot is in transition ------------------------------------------------------ */
 /*
- * Eight ways of one 64-bit word in one cache line, single stores only. Word:
+ * Eight ways of one 64-bit word in one cache line, every change one 64-bit compare-and-exchange. Word:
  *   bits 63..40 tag (24 bits of the flow hash not used for bucket or slot), 39..25 bidx, 24..17 generation,
- *   16..12 episode (low 5 bits), 11..0 last seen, LB clock in units of LB_FLOW_TICK_S, wrapping; a word of 0 is empty.
+ *   16..0 last seen, LB clock in units of LB_FLOW_TICK_S, wrapping after six days; a word of 0 is empty.
+ * An entry is live for flow_idle_s after its last packet, and for LB_FLOW_LINGER_S more as "closing": a FIN or RST
+ * moves it there at once. The daemon clears dead entries at least once a day, before their time wraps
+ * (include/lb/flow.h).
  */
 #define LB_FLOW_WAYS 8
 #define LB_FLOW_TICK_S 4
+#define LB_FLOW_LINGER_S 64
 struct lb_flow_bucket {
 	__u64 e[LB_FLOW_WAYS];
 };
-#define LB_FLOW(tag, bidx, gen, episode, tick)                                                               \
-	((__u64)(tag) << 40 | (__u64)(bidx) << 25 | (__u64)(gen) << 17 | (__u64)((episode) & 31) << 12 | \
-	 (__u64)((tick) & 0xfff))
+#define LB_FLOW_TICK_MASK 0x1ffffu
+#define LB_FLOW(tag, bidx, gen, tick) \
+	((__u64)(tag) << 40 | (__u64)(bidx) << 25 | (__u64)(gen) << 17 | (__u64)((tick) & LB_FLOW_TICK_MASK))
 #define LB_FLOW_TAG(e) ((__u32)((e) >> 40))
 #define LB_FLOW_BIDX(e) ((__u32)(((e) >> 25) & 0x7fff))
 #define LB_FLOW_GEN(e) ((__u32)(((e) >> 17) & 0xff))
-#define LB_FLOW_EPISODE(e) ((__u32)(((e) >> 12) & 31))
-#define LB_FLOW_TICK(e) ((__u32)((e) & 0xfff))
+#define LB_FLOW_TICK(e) ((__u32)((e) & LB_FLOW_TICK_MASK))
+
+/*
+ * The SYN-seen filter, map `syn_seen`: a direct-mapped cache of words of the same form. A SYN that met a slot in
+ * transition leaves here which backend it was sent to; the flow's next segment follows it. A word is good for
+ * LB_SYN_SEEN_S. The buckets are the flow table's (no. of buckets: a power of two), the way is chosen by the hash.
+ */
+#define LB_SYN_SEEN_S 64
 
 /* ---- cold, for people and for a restarted daemon ------------------------------------------------------------- */
 /* Settings of a service that only the transition path reads; map `services`, index sid. */
@@ -247,7 +272,7 @@ struct lb_service {
 	__u32 grace_s;         /* P1 lasts this long */
 	__u32 flow_idle_s;     /* a flow entry not refreshed for so long is dead */
 	__u32 udp_idle_s;      /* the same for UDP with `track`; also the length of P1 for them */
-	__u32 insert_budget;   /* new flow entries per CPU and second */
+	__u32 insert_budget;   /* new flow entries per CPU and second; 0 = none are made */
 	__u64 digest;          /* of the full table: equal on every balancer of the fleet */
 	__u32 new_flow_limit;  /* per second, all CPUs; 0 = none */
 	__u32 new_flow_burst;

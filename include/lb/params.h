@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * params.h - what user space fixes before the program is loaded: `lb_params` in the skeleton's rodata.
+ *
+ * The verifier sees these values as constants and drops the code of features that are off. They must agree with the
+ * maps' max_entries, which user space sets before load too.
+ * Include this before lb.skel.h, which names `struct lb_params`.
+ */
+#pragma once
+#include "abi.h"
+#include "hash.h"
+
+enum lb_feature {
+	LB_FEATURE_VIP_ECHO = 1u << 0, /* answer pings of VIPs */
+};
+
+struct lb_params {
+	struct lb_hash_keys hash;
+	struct lb_svc_hash svc; /* of svc4 and svc6 both */
+	__u64 clock_mul;        /* LB_CLOCK_MUL(hz) */
+	__u32 flow_mask;        /* buckets of `flows` - 1 */
+	__u32 syn_mask;         /* buckets of `syn_seen` - 1 */
+	__u32 cpu_insert_budget; /* new flow entries per CPU and second, all services together */
+	__u32 features;         /* enum lb_feature */
+};
+
+struct lb_params_input {
+	__u64 seed[2];
+	__u32 svc_seed;
+	__u32 svc_buckets;  /* entries of svc4 and of svc6: a power of two, at least 2 */
+	__u32 flow_buckets; /* entries of flows: a power of two, at most 2^24 */
+	__u32 syn_buckets;  /* entries of syn_seen: a power of two, at most 2^24 */
+	__u32 hz;           /* jiffies per second: 1e9 / the nanoseconds of clock_getres(CLOCK_MONOTONIC_COARSE) */
+	__u32 cpu_insert_budget;
+	__u32 features;
+};
+
+static inline void lb_params_init(struct lb_params *p, const struct lb_params_input *in)
+{
+	lb_hash_init(&p->hash, in->seed);
+	lb_svc_hash_init(&p->svc, in->svc_seed, in->svc_buckets);
+	p->clock_mul = LB_CLOCK_MUL(in->hz);
+	p->flow_mask = in->flow_buckets - 1;
+	p->syn_mask = in->syn_buckets - 1;
+	p->cpu_insert_budget = in->cpu_insert_budget;
+	p->features = in->features;
+}
