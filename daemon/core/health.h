@@ -12,7 +12,8 @@
 	X(OK, "ok")                                                                              \
 	X(REFUSED, "refused")           /* RST or ICMP port unreachable */                       \
 	X(UNREACHABLE, "unreachable")   /* ICMP host or net unreachable, no route */             \
-	X(TIMEOUT, "timeout")                                                                    \
+	X(TIMEOUT, "timeout")           /* nothing came back at all */                           \
+	X(STALLED, "stalled")           /* connected, but no whole answer in time: the host lives */ \
 	X(RESET, "reset")               /* connection broken after it was made */                \
 	X(BAD_STATUS, "bad_status")     /* HTTP status outside the expected ranges */            \
 	X(BAD_BODY, "bad_body")                                                                  \
