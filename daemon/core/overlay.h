@@ -28,8 +28,9 @@ void overlay_free(struct overlay *o);
  * A backend is eligible for others' slots iff its admission is at least the *bar*, and keeps its own slot s iff
  * u(s) < admission / bar. The bar is OVERLAY_FULL as long as fully admitted backends hold at least half of all admitted
  * weight (sum of weight * admission); else it is the weighted median of the admissions, so that after a mass return the
- * first to finish its slow start is not handed everybody else's share: no backend gets more than about twice its part
- * of the admitted weight. When no backend with weight is admitted at all, @current is MAGLEV_NONE everywhere.
+ * first to finish its slow start is not handed everybody else's share. Counting what is above the bar as the bar, no
+ * backend gets more than (1 + largest admission / bar) times its part of the admitted weight (and the caps' 2%).
+ * When no backend with weight is admitted at all, @current is MAGLEV_NONE everywhere.
  *
  * No eligible backend b serves more than overlay_cap slots (or its own quota, if that is more: quotas are rounded).
  * 0 or -ENOMEM (@current is then untouched). About 0.3 ms for m = 65537.
