@@ -84,21 +84,23 @@ rule_pure_symbols() {
     sed 's/@.*//' | grep -E " ($calls|$clock|$edge)\$")
 }
 
+# A test file is a list of cases, and may be longer.
 rule_file_length() {
-  local lines file
+  local lines file limit
   while read -r lines file; do
-    if [ "$file" != total ] && ((lines > 500)); then
-      violation "$file: $lines lines; 500 at most: has it still one subject?"
-    fi
+    [ "$file" != total ] || continue
+    limit=500
+    [[ $file != tests/* ]] || limit=800
+    ((lines <= limit)) || violation "$file: $lines lines; $limit at most: has it still one subject?"
   done < <(sources '*.c' '*.h' '*.sh' '*.py' 'tools/*' | grep -v '^tests/fuzz/corpus/' | xargs -r wc -l)
 }
 
-# 110 columns is what we write (.clang-format); beyond 140 nobody reads.
+# 110 columns is what we write (.clang-format); beyond 160 nobody reads.
 rule_line_length() {
   local file number width over=0
   while IFS=: read -r file number width; do
     over=$((over + 1))
-    ((width <= 140)) || violation "$file:$number: $width columns"
+    ((width <= 160)) || violation "$file:$number: $width columns"
   done < <(sources '*.c' '*.h' '*.sh' '*.py' 'tools/*' | while read -r file; do
     expand "$file" | awk -v file="$file" 'length($0) > 110 { print file ":" FNR ":" length($0) }'
   done)
