@@ -4,19 +4,13 @@
  *
  * Inputs only write down what was heard; admission_update() alone derives state and fraction from it, so the order in
  * which inputs arrive at one instant does not matter. Time-driven facts (end of a ramp, of a drain, of an ejection, of
- * a damping; a silence that lasted) are latched there, which is why every input goes through it.
+ * a damping; a silence that lasted) are latched there, which is why every input goes through it. What time does to a
+ * number (ramps, penalties) is in admission_time.c.
  */
 #include "core/admission_internal.h"
 
 #include <stdio.h>
 #include <string.h>
-
-#define STEP_MS 250u        /* a ramp changes the slots no more often than this, */
-#define RAMP_STEPS_MAX 100u /* nor more often than so many times in all */
-#define FLAP_ONE 1000u      /* penalty of one fall */
-#define FLAP_OUT 3000u
-#define FLAP_BACK 1500u
-#define FLAP_MAX 6000u
 
 static const char *const state_names[] = {
 #define X(id, name) [ADMISSION_##id] = name,
@@ -55,117 +49,6 @@ void admission_policy_default(struct admission_policy *p)
 	};
 }
 
-/* ---- ramps ------------------------------------------------------------------------------------------------ */
-
-/* Length of a step of a ramp of @duration_ns. */
-static __u64 step_ns(__u64 duration_ns)
-{
-	__u64 step = duration_ns / RAMP_STEPS_MAX;
-
-	return step > STEP_MS * NS_PER_MS ? step : STEP_MS * NS_PER_MS;
-}
-
-/* Share of a ramp that is done: it moves at the beginning of each step. @duration_ns > 0. */
-static __u32 ramp_done(__u64 elapsed_ns, __u64 duration_ns)
-{
-	__u64 step = step_ns(duration_ns);
-	__u64 done;
-
-	if (elapsed_ns >= duration_ns)
-		return ADMISSION_FULL;
-	done = (elapsed_ns / step + 1) * step;
-	if (done >= duration_ns)
-		return ADMISSION_FULL;
-	/* Both fit 52 bits (duration: 32 bits of ms), so shift down rather than multiply out of range. */
-	return (__u32)(((done >> 16) * ADMISSION_FULL) / ((duration_ns >> 16) + 1));
-}
-
-static __u64 next_step(__u64 start_ns, __u64 now_ns, __u64 duration_ns)
-{
-	__u64 step = step_ns(duration_ns);
-	__u64 next = start_ns + ((now_ns - start_ns) / step + 1) * step;
-	__u64 end = start_ns + duration_ns;
-
-	return next < end ? next : end;
-}
-
-static __u64 slow_start_ns(const struct admission *a, const struct admission_policy *p)
-{
-	/* A ramp that begins above 0 is shorter: the slope is the same. In us: 2^32 ms in ns times 2^16 would overflow. */
-	return p->slow_start_ms * 1000ull * (ADMISSION_FULL - a->ramp_from) / ADMISSION_FULL * 1000;
-}
-
-static __u32 slow_start_fraction(struct admission *a, const struct admission_policy *p, __u64 now_ns)
-{
-	__u64 duration = slow_start_ns(a, p);
-	__u32 f;
-
-	if (now_ns - a->ramp_ns >= duration) {
-		a->ramping = false;
-		return ADMISSION_FULL;
-	}
-	f = a->ramp_from +
-	    (__u32)((__u64)(ADMISSION_FULL - a->ramp_from) * ramp_done(now_ns - a->ramp_ns, duration) / ADMISSION_FULL);
-	return f > a->fraction ? f : a->fraction; /* a reload may lengthen the ramp; it never takes slots back */
-}
-
-static __u32 drain_fraction(const struct admission *a, const struct admission_policy *p, __u64 now_ns)
-{
-	__u64 duration = p->drain_ramp_ms * NS_PER_MS;
-	__u32 f;
-
-	if (now_ns - a->admin_since_ns >= duration)
-		return 0;
-	f = (__u32)((__u64)a->drain_from * (ADMISSION_FULL - ramp_done(now_ns - a->admin_since_ns, duration)) /
-		    ADMISSION_FULL);
-	return f < a->fraction ? f : a->fraction;
-}
-
-/* ---- flap damping ------------------------------------------------------------------------------------------ */
-
-/* Halved every half-life; straight lines between, exact at the halves, so that no libm is needed. */
-static void flap_decay(struct admission *a, const struct admission_policy *p, __u64 now_ns)
-{
-	__u64 half = p->flap_half_life_ms * NS_PER_MS;
-	__u64 elapsed = now_ns - a->flap_ns;
-
-	if (!half || elapsed / half >= 32) {
-		a->flap_penalty = 0;
-	} else {
-		a->flap_penalty >>= elapsed / half;
-		a->flap_penalty -= (__u32)(a->flap_penalty * (elapsed % half / NS_PER_MS) / (half / NS_PER_MS) / 2);
-	}
-	a->flap_ns = now_ns;
-	if (a->flap_penalty < FLAP_BACK)
-		a->flap_out = false;
-}
-
-static void flap_fall(struct admission *a, const struct admission_policy *p, __u64 now_ns)
-{
-	flap_decay(a, p, now_ns);
-	if (!p->flap_half_life_ms)
-		return;
-	a->flap_penalty += FLAP_ONE;
-	if (a->flap_penalty > FLAP_MAX)
-		a->flap_penalty = FLAP_MAX;
-	if (a->flap_penalty >= FLAP_OUT)
-		a->flap_out = true;
-}
-
-/* When the penalty will be below FLAP_BACK, from flap_ns on. */
-static __u64 flap_back_ns(const struct admission *a, const struct admission_policy *p)
-{
-	__u64 t = a->flap_ns;
-	__u32 penalty = a->flap_penalty;
-
-	for (; penalty / 2 >= FLAP_BACK; penalty /= 2)
-		t += p->flap_half_life_ms * NS_PER_MS;
-	/* penalty x (1 - f / 2) = FLAP_BACK; one part in 1000 more, so that the division's rest cannot leave us short */
-	if (penalty >= FLAP_BACK)
-		t += p->flap_half_life_ms * NS_PER_MS * (2ull * (penalty - FLAP_BACK) * 1000 / penalty + 2) / 1000;
-	return t;
-}
-
 /* ---- the decision ------------------------------------------------------------------------------------------- */
 
 static bool drain_is_over(const struct admission *a, const struct admission_policy *p, __u64 now_ns)
@@ -182,7 +65,7 @@ static bool hard_down_is_possible(const struct admission *a, const struct admiss
 static void latch(struct admission *a, const struct admission_policy *p, __u64 now_ns)
 {
 	if (a->flap_out)
-		flap_decay(a, p, now_ns);
+		admission_flap_decay(a, p, now_ns);
 	if (a->passive == PASSIVE_EJECT && a->active == HEALTH_UP && now_ns >= a->eject_until_ns)
 		a->passive = PASSIVE_CLEAR;
 	if (hard_down_is_possible(a, p) && now_ns - a->silent_since_ns >= p->hard_down_ms * NS_PER_MS) {
@@ -224,14 +107,14 @@ static __u32 own_fraction(struct admission *a, const struct admission_policy *p,
 {
 	if (!is_in(a)) {
 		a->ramping = false;
-		return a->admin == LB_ADMIN_DRAIN && !a->hard_down ? drain_fraction(a, p, now_ns) : 0;
+		return a->admin == LB_ADMIN_DRAIN && !a->hard_down ? admission_drain_fraction(a, p, now_ns) : 0;
 	}
 	if (!a->ramping && a->fraction < ADMISSION_FULL && p->slow_start_ms) {
 		a->ramping = true;
 		a->ramp_from = a->fraction;
 		a->ramp_ns = now_ns;
 	}
-	return a->ramping ? slow_start_fraction(a, p, now_ns) : ADMISSION_FULL;
+	return a->ramping ? admission_slow_start_fraction(a, p, now_ns) : ADMISSION_FULL;
 }
 
 static void consider(__u64 *next_ns, __u64 t)
@@ -245,15 +128,15 @@ static __u64 next_change(const struct admission *a, const struct admission_polic
 	__u64 next = 0;
 
 	if (a->ramping)
-		consider(&next, next_step(a->ramp_ns, now_ns, slow_start_ns(a, p)));
+		consider(&next, admission_slow_start_next_ns(a, p, now_ns));
 	if (a->state == ADMISSION_DRAINING && p->drain_timeout_ms)
 		consider(&next, a->admin_since_ns + p->drain_timeout_ms * NS_PER_MS);
 	if (a->admin == LB_ADMIN_DRAIN && a->fraction)
-		consider(&next, next_step(a->admin_since_ns, now_ns, p->drain_ramp_ms * NS_PER_MS));
+		consider(&next, admission_drain_next_ns(a, p, now_ns));
 	if (hard_down_is_possible(a, p))
 		consider(&next, a->silent_since_ns + p->hard_down_ms * NS_PER_MS);
 	if (a->flap_out)
-		consider(&next, flap_back_ns(a, p));
+		consider(&next, admission_flap_back_ns(a, p));
 	if (a->passive == PASSIVE_EJECT && a->active == HEALTH_UP)
 		consider(&next, a->eject_until_ns);
 	return next;
@@ -329,9 +212,7 @@ static void silence_ends(struct admission *a)
 	/* It never stopped serving: no slow start, and the fall does not count as a flap. */
 	a->held = false;
 	a->fraction = a->kept;
-	a->flap_penalty -= a->flap_penalty < FLAP_ONE ? a->flap_penalty : FLAP_ONE;
-	if (a->flap_penalty < FLAP_OUT)
-		a->flap_out = false;
+	admission_flap_forgive(a);
 }
 
 static void note_evidence(struct admission *a, enum health_state s, const struct probe_result *why, __u64 now_ns)
@@ -358,7 +239,7 @@ bool admission_active(struct admission *a, const struct admission_policy *p, enu
 
 	if (s != a->active) {
 		if (s == HEALTH_DOWN && a->active == HEALTH_UP)
-			flap_fall(a, p, now_ns);
+			admission_flap_fall(a, p, now_ns);
 		a->active = s;
 		a->active_since_ns = now_ns;
 	}

@@ -50,7 +50,7 @@ struct admission_policy {
 	__u32 panic_threshold_pct; /* 50; below this share of admissible weight everybody serves; 0 = never */
 	__u32 mass_failure_pct;    /* 30; more than this share (and 2 at least) falling silent within */
 	__u32 mass_failure_ms;     /* 10000: is doubted, for */
-	__u32 mass_failure_hold_ms; /* 30000, and for as long as nobody in the pool answers; pct 0 = never doubted */
+	__u32 mass_failure_hold_ms; /* 30000, while others answer; for ever while nobody does. pct 0 = never doubted */
 	__u32 flap_half_life_ms;   /* 120000; each fall counts 1, halved every half-life; at 3 kept out until 1.5; 0 = off */
 	__u32 eject_base_ms;       /* 30000 x 2^(n-1) for the nth ejection */
 	__u32 eject_max_ms;        /* 300000 */
@@ -83,6 +83,7 @@ struct admission {
 	__u64 silent_since_ns;
 	__u64 answered_ns;       /* last probe that anything answered; 0 = never */
 	__u64 held_since_ns;
+	__u64 answers_since_ns;  /* held, and others have been answering since; 0 = nobody does */
 	__u32 kept;              /* fraction when the silence began: what a held backend keeps */
 	bool ramping;            /* slow start, from ramp_from at ramp_ns */
 	__u32 ramp_from;

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define RECHECK_NS (1000 * NS_PER_MS) /* while a doubt is due but nobody answers */
+#define RECHECK_NS (1000 * NS_PER_MS) /* while somebody is held: does anybody answer? */
 
 static bool counts(const struct admission *a, __u32 weight)
 {
@@ -95,6 +95,7 @@ static void hold(struct admission *a, const struct admission_policy *p, __u64 no
 {
 	a->held = true;
 	a->held_since_ns = now_ns;
+	a->answers_since_ns = 0;
 	admission_update(a, p, now_ns);
 }
 
@@ -114,46 +115,49 @@ static bool is_doubtful(const struct admission *a, const struct admission_policy
 	       (a->held || now_ns - a->silent_since_ns <= p->mass_failure_ms * NS_PER_MS);
 }
 
-/* Has anybody answered lately? Then the prober's own path works, for a part of the pool at least. */
-static bool somebody_answers(struct admission *const *a, unsigned int n, const struct admission_policy *p, __u64 now_ns)
+/* Has anybody answered lately, and since @since_ns? Then the prober's own path works, for a part of the pool at least. */
+static bool somebody_answers(struct admission *const *a, unsigned int n, const struct admission_policy *p, __u64 now_ns,
+			     __u64 since_ns)
 {
 	for (unsigned int i = 0; i < n; i++)
-		if (a[i]->answered_ns && now_ns - a[i]->answered_ns <= p->mass_failure_ms * NS_PER_MS)
+		if (a[i]->answered_ns > since_ns && now_ns - a[i]->answered_ns <= p->mass_failure_ms * NS_PER_MS)
 			return true;
 	return false;
 }
 
-static void earliest(__u64 *next_ns, __u64 t)
+/*
+ * A held silence is believed when others have been answering for mass_failure_hold_ms: long enough for the member's own
+ * probes to succeed again, if it was the prober's path that had failed and is back.
+ */
+static bool is_confirmed(struct admission *m, struct admission *const *a, unsigned int n,
+			 const struct admission_policy *p, __u64 now_ns)
 {
-	if (!*next_ns || t < *next_ns)
-		*next_ns = t;
+	if (!p->mass_failure_pct)
+		return true;
+	if (!somebody_answers(a, n, p, now_ns, m->held_since_ns))
+		m->answers_since_ns = 0;
+	else if (!m->answers_since_ns)
+		m->answers_since_ns = now_ns;
+	return m->answers_since_ns && now_ns - m->answers_since_ns >= p->mass_failure_hold_ms * NS_PER_MS;
 }
 
 /* Returns the number of members held. */
 static unsigned int doubt_silence(struct admission *const *a, const __u32 *weight, unsigned int n,
-				  const struct admission_policy *p, __u64 now_ns, struct admission_pool_result *out)
+				  const struct admission_policy *p, __u64 now_ns, unsigned int total)
 {
-	bool answers = somebody_answers(a, n, p, now_ns);
 	unsigned int doubtful = 0, held = 0;
 	bool trip;
 
 	for (unsigned int i = 0; i < n; i++)
 		doubtful += counts(a[i], weight[i]) && is_doubtful(a[i], p, now_ns);
 	/* One silent host is never a mass, however small the pool. */
-	trip = doubtful >= 2 && (__u64)doubtful * 100 > (__u64)out->total * p->mass_failure_pct;
+	trip = p->mass_failure_pct && doubtful >= 2 && (__u64)doubtful * 100 > (__u64)total * p->mass_failure_pct;
 	for (unsigned int i = 0; i < n; i++) {
-		__u64 until = a[i]->held_since_ns + p->mass_failure_hold_ms * NS_PER_MS;
-
-		if (a[i]->held && (!p->mass_failure_pct || (now_ns >= until && answers)))
+		if (a[i]->held && is_confirmed(a[i], a, n, p, now_ns))
 			release(a[i], p, now_ns);
-		else if (!a[i]->held && trip && p->mass_failure_pct && counts(a[i], weight[i]) &&
-			 is_doubtful(a[i], p, now_ns))
+		else if (!a[i]->held && trip && counts(a[i], weight[i]) && is_doubtful(a[i], p, now_ns))
 			hold(a[i], p, now_ns);
-		if (!a[i]->held)
-			continue;
-		held++;
-		until = a[i]->held_since_ns + p->mass_failure_hold_ms * NS_PER_MS;
-		earliest(&out->next_ns, until > now_ns ? until : now_ns + RECHECK_NS);
+		held += a[i]->held;
 	}
 	return held;
 }
@@ -192,8 +196,9 @@ void admission_pool(struct admission *const *a, const __u32 *weight, unsigned in
 	for (unsigned int i = 0; i < n; i++)
 		out->total += counts(a[i], weight[i]);
 	enforce_caps(a, weight, n, p, now_ns);
-	held = doubt_silence(a, weight, n, p, now_ns, out);
+	held = doubt_silence(a, weight, n, p, now_ns, out->total);
 	out->mass_failure = held > 0;
+	out->next_ns = held ? now_ns + RECHECK_NS : 0;
 	out->panic = is_panic(a, weight, n, p);
 	for (unsigned int i = 0; i < n; i++) {
 		bool in = counts(a[i], weight[i]);

@@ -76,6 +76,9 @@ static const struct script scripts[] = {
 	  "0:up 1000:down:refused 6000:bad:timeout 11000:bad:timeout=unhealthy-draining,0 16000:tick=down,0!" },
 	{ "the prober's own failures are no evidence", "",
 	  "0:up 1000:down:timeout 6000:bad:local 11000:bad:local 20000:tick=unhealthy-draining,0" },
+	{ "nor are they answers", "", "0:up 1000:down:timeout 6000:bad:timeout 8000:bad:local 11000:tick=down,0!" },
+	{ "initial down, and the prober forgets it later", "initial_down",
+	  "0:ok=unknown,0 20:up=slow-start,10 40000:tick=healthy,1000 50000:forget=unknown,1000" },
 	{ "silence from unknown", "", "0:bad:timeout 1000:down:timeout 6000:bad:timeout 11000:tick=down,0!" },
 	{ "silence before the probes failed does not count", "",
 	  "0:up 1000:bad:timeout 1500:bad:timeout 2000:down:timeout 7000:bad:timeout 11500:tick=unhealthy-draining,0"
@@ -164,6 +167,8 @@ static bool event(struct admission *a, const struct admission_policy *p, const c
 		return admission_active(a, p, HEALTH_UP, &ok, now);
 	if (!strcmp(word, "down"))
 		return admission_active(a, p, HEALTH_DOWN, &bad, now);
+	if (!strcmp(word, "forget"))
+		return admission_active(a, p, HEALTH_UNKNOWN, NULL, now);
 	if (!strcmp(word, "ok"))
 		return admission_active(a, p, a->active, &ok, now);
 	if (!strcmp(word, "bad"))
