@@ -2,9 +2,10 @@
 /*
  * probe.c - targets and their schedule; see probe.h. The probes themselves are in probe_run.c and its kin.
  *
- * Every target has one timer. It fires, a run is taken from the pool, the run ends in on_done(), which feeds the health
- * machine, sets the timer again (counted from the start of the probe, so that its duration does not add up) and reports.
- * Specs are shared among neighbouring targets: a service has one, and it is two kilobytes.
+ * Every target has one timer. It fires, a run is taken from the pool, the run ends in on_done(), which feeds
+ * the health machine, sets the timer again (counted from the start of the probe, so that its duration does
+ * not add up) and reports. Specs are shared among neighbouring targets: a service has one, and it is two
+ * kilobytes.
  */
 #include "probe.h"
 
@@ -74,7 +75,7 @@ static __u64 random_below(struct prober *p, __u64 max)
 	return (max >> 16) * (random32(p) >> 8) >> 8;
 }
 
-/* ---- the cycle of a target -------------------------------------------------------------------------------------- */
+/* ---- the cycle of a target ------------------------------------------------------------------ */
 
 static struct pooled_run *run_take(struct prober *p)
 {
@@ -159,7 +160,7 @@ static void report_none(struct target *t, __u64 now_ns)
 
 static void start(struct target *t, __u64 now_ns)
 {
-	struct probe_result failed = { .outcome = PROBE_OUTCOME_LOCAL, .detail = "out of memory" };
+	struct probe_result failed = {.outcome = PROBE_OUTCOME_LOCAL, .detail = "out of memory"};
 	struct prober *p = t->prober;
 	struct pooled_run *r;
 
@@ -194,7 +195,7 @@ static void on_timer(struct probe_timer *timer, __u64 fired_ns)
 	start(t, now);
 }
 
-/* ---- the set of targets -------------------------------------------------------------------------------------------- */
+/* ---- the set of targets --------------------------------------------------------------------- */
 
 static void spec_unref(struct spec_ref *s)
 {
@@ -205,7 +206,9 @@ static void spec_unref(struct spec_ref *s)
 /* A spec equal to @want: @a or @b when they are, else a new one. */
 static struct spec_ref *spec_get(struct spec_ref *a, struct spec_ref *b, const struct probe_spec *want)
 {
-	struct spec_ref *s = a && probe_spec_equal(&a->spec, want) ? a : b && probe_spec_equal(&b->spec, want) ? b : NULL;
+	struct spec_ref *s = a && probe_spec_equal(&a->spec, want)   ? a
+			     : b && probe_spec_equal(&b->spec, want) ? b
+								     : NULL;
 
 	if (!s) {
 		s = calloc(1, sizeof(*s));
@@ -266,7 +269,8 @@ struct change {
 	struct spec_ref *spec; /* referenced for a target that changed; NULL = same or new */
 };
 
-static int prepare(struct prober *p, const struct probe_target *want, struct spec_ref **last, struct change *c)
+static int prepare(struct prober *p, const struct probe_target *want, struct spec_ref **last,
+		   struct change *c)
 {
 	struct spec_ref *s;
 
@@ -313,7 +317,8 @@ static void apply(struct change *c, const struct probe_target *want)
 	t->mark = want->mark;
 }
 
-/* First probes: those that nothing is known of at once, as evenly as may be; the others anywhere in their interval. */
+/* First probes: those that nothing is known of at once, as evenly as may be; the others anywhere in their
+ * interval. */
 static void schedule(struct prober *p, const struct change *c, unsigned int n)
 {
 	__u64 now = probe_loop_now_ns(), gap, at = now;
@@ -330,8 +335,10 @@ static void schedule(struct prober *p, const struct change *c, unsigned int n)
 			at += gap;
 			probe_loop_set_timer(&p->loop, &t->timer, at);
 		} else if (c[i].fresh) {
-			probe_loop_set_timer(&p->loop, &t->timer,
-					     now + random_below(p, health_next_ms(&t->health, &t->spec->spec, 0) * NS_PER_MS));
+			probe_loop_set_timer(
+				&p->loop, &t->timer,
+				now + random_below(p, health_next_ms(&t->health, &t->spec->spec, 0) *
+							      NS_PER_MS));
 		}
 	}
 }
@@ -372,7 +379,8 @@ int prober_sync(struct prober *p, const struct probe_target *targets, unsigned i
 
 	for (unsigned int i = 1; i < n; i++)
 		if (targets[i - 1].id >= targets[i].id)
-			return err_set(err, -EINVAL, "prober: targets are not sorted by id, or id %u is there twice",
+			return err_set(err, -EINVAL,
+				       "prober: targets are not sorted by id, or id %u is there twice",
 				       targets[i].id);
 	if (!p->curl && wants_curl(targets, n))
 		p->curl = probe_curl_new(&p->loop, err);
@@ -407,7 +415,9 @@ const struct health *prober_health(const struct prober *p, __u32 id, __u32 *next
 	if (!t)
 		return NULL;
 	if (next_ms)
-		*next_ms = t->timer.t.place && t->timer.t.at_ns > now ? (__u32)((t->timer.t.at_ns - now) / NS_PER_MS) : 0;
+		*next_ms = t->timer.t.place && t->timer.t.at_ns > now
+				   ? (__u32)((t->timer.t.at_ns - now) / NS_PER_MS)
+				   : 0;
 	return &t->health;
 }
 

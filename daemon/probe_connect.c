@@ -2,8 +2,8 @@
 /*
  * probe_connect.c - the TCP handshake of a probe, on up to four sockets (see PROBE_TRIES).
  *
- * The first socket that connects decides for good. One that fails with an answer (a reset, an ICMP error) decides as
- * well: the target or the network has spoken.
+ * The first socket that connects decides for good. One that fails with an answer (a reset, an ICMP error)
+ * decides as well: the target or the network has spoken.
  */
 #include "probe_run.h"
 

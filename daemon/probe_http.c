@@ -2,13 +2,14 @@
 /*
  * probe_http.c - HTTP and HTTPS probes by libcurl, on sockets that probe_connect.c has connected.
  *
- * libcurl speaks HTTP and TLS; it opens no socket and resolves no name: CURLOPT_CONNECT_TO holds an address literal
- * (c-ares or a resolver thread never come into play), and the open-socket callback hands it our connected socket. So
- * marks, repeated SYNs, limits and the meaning of errors are the same as for tcp. Every exchange has its own connection.
+ * libcurl speaks HTTP and TLS; it opens no socket and resolves no name: CURLOPT_CONNECT_TO holds an address
+ * literal (c-ares or a resolver thread never come into play), and the open-socket callback hands it our
+ * connected socket. So marks, repeated SYNs, limits and the meaning of errors are the same as for tcp. Every
+ * exchange has its own connection.
  *
  * What a server sends is bounded: 64 KiB of header, 64 KiB of body; what comes later is not read.
- * Our code is never called back by libcurl in a state where libcurl may not be called, except on_socket and on_timer,
- * which only touch the loop.
+ * Our code is never called back by libcurl in a state where libcurl may not be called, except on_socket and
+ * on_timer, which only touch the loop.
  */
 #include "probe_run.h"
 
@@ -40,7 +41,7 @@ struct probe_http {
 	CURL *easy;
 	struct curl_slist *connect_to, *headers;
 	struct probe_io io;
-	bool given; /* the socket belongs to libcurl, until it calls on_close */
+	bool given;     /* the socket belongs to libcurl, until it calls on_close */
 	__u64 received; /* bytes, when libcurl closed the socket */
 	size_t header_len, body_len;
 	bool body_found, body_full;
@@ -48,7 +49,7 @@ struct probe_http {
 	char error[CURL_ERROR_SIZE];
 };
 
-/* ---- libcurl's callbacks ---------------------------------------------------------------------------------------- */
+/* ---- libcurl's callbacks -------------------------------------------------------------------- */
 
 static curl_socket_t on_open(void *userdata, curlsocktype purpose, struct curl_sockaddr *address)
 {
@@ -69,7 +70,7 @@ static int on_close(void *userdata, curl_socket_t fd)
 {
 	struct probe_http *h = userdata;
 
-	struct tcp_info info = { 0 };
+	struct tcp_info info = {0};
 	socklen_t len = sizeof(info);
 
 	if (h->io.fd != fd)
@@ -92,7 +93,8 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *userdata, voi
 		probe_loop_unwatch(c->loop, &h->io);
 	else
 		(void)probe_loop_watch(c->loop, &h->io,
-				       (what & CURL_POLL_IN ? EPOLLIN : 0u) | (what & CURL_POLL_OUT ? EPOLLOUT : 0u));
+				       (what & CURL_POLL_IN ? EPOLLIN : 0u) |
+					       (what & CURL_POLL_OUT ? EPOLLOUT : 0u));
 	return 0;
 }
 
@@ -103,7 +105,8 @@ static int on_timer(CURLM *multi, long timeout_ms, void *userdata)
 	if (timeout_ms < 0)
 		probe_loop_stop_timer(c->loop, &c->timer);
 	else
-		probe_loop_set_timer(c->loop, &c->timer, probe_loop_now_ns() + (__u64)timeout_ms * 1000000ull);
+		probe_loop_set_timer(c->loop, &c->timer,
+				     probe_loop_now_ns() + (__u64)timeout_ms * 1000000ull);
 	return 0;
 }
 
@@ -140,7 +143,7 @@ static size_t on_body(char *data, size_t size, size_t n, void *userdata)
 	return h->body_full ? 0 : len;
 }
 
-/* ---- the verdict -------------------------------------------------------------------------------------------------- */
+/* ---- the verdict ---------------------------------------------------------------------------- */
 
 static bool is_expected(const struct probe_spec *s, long status)
 {
@@ -187,14 +190,16 @@ static void give_verdict(struct probe_run *r, CURLcode code)
 	curl_easy_getinfo(h->easy, CURLINFO_RESPONSE_CODE, &status);
 	/* libcurl calls a line of more than 100 KB "out of memory", and does not show us its beginning. */
 	if (h->header_len > HEADER_MAX || (code == CURLE_OUT_OF_MEMORY && h->received > HEADER_MAX))
-		probe_run_finish(r, PROBE_OUTCOME_PROTOCOL, "the header is longer than %u KiB", HEADER_MAX >> 10);
+		probe_run_finish(r, PROBE_OUTCOME_PROTOCOL, "the header is longer than %u KiB",
+				 HEADER_MAX >> 10);
 	else if (code && !h->body_full)
 		probe_run_finish(r, outcome_of_curl(code), "%s",
 				 h->error[0] ? h->error : curl_easy_strerror(code));
 	else if (!is_expected(r->spec, status))
 		probe_run_finish(r, PROBE_OUTCOME_BAD_STATUS, "HTTP %ld", status);
 	else if (h->body && !h->body_found)
-		probe_run_finish(r, PROBE_OUTCOME_BAD_BODY, "HTTP %ld, but \"%.40s\" is not in the first %zu bytes", status,
+		probe_run_finish(r, PROBE_OUTCOME_BAD_BODY,
+				 "HTTP %ld, but \"%.40s\" is not in the first %zu bytes", status,
 				 r->spec->body, h->body_len);
 	else
 		probe_run_finish(r, PROBE_OUTCOME_OK, "HTTP %ld", status);
@@ -240,7 +245,7 @@ static void on_multi_timer(struct probe_timer *t, __u64 now_ns)
 	reap(c);
 }
 
-/* ---- an exchange ------------------------------------------------------------------------------------------------- */
+/* ---- an exchange ---------------------------------------------------------------------------- */
 
 static void http_free(struct probe_http *h)
 {
@@ -281,7 +286,7 @@ static void http_put(struct probe_http *h)
 	curl_slist_free_all(h->connect_to);
 	curl_slist_free_all(h->headers);
 	free(h->body);
-	*h = (struct probe_http){ .curl = c, .easy = h->easy, .io.fd = -1 };
+	*h = (struct probe_http){.curl = c, .easy = h->easy, .io.fd = -1};
 	c->n_busy--;
 	if (c->n_idle >= EXCHANGES_KEPT) {
 		http_free(h);
@@ -312,7 +317,8 @@ static int set_address(struct probe_http *h, const struct probe_run *r)
 
 	snprintf(literal, sizeof(literal), addr_is_v4(&r->addr) ? "%s" : "[%s]", addr_format(&r->addr, buf));
 	snprintf(name, sizeof(name), "%s", s->host[0] ? s->host : literal);
-	/* "name:8443" is a Host header; the certificate and SNI know the name alone. A second colon: an IPv6 literal. */
+	/* "name:8443" is a Host header; the certificate and SNI know the name alone. A second colon: an IPv6
+	 * literal. */
 	colon = strchr(name, ':');
 	if (colon && colon == strrchr(name, ':'))
 		*colon = 0;
@@ -385,7 +391,8 @@ void probe_http_start(struct probe_run *r, struct probe_io *io)
 	struct probe_http *h = r->curl->n_busy < EXCHANGES_MAX ? http_take(r->curl) : NULL;
 
 	if (!h) {
-		probe_run_finish(r, PROBE_OUTCOME_LOCAL, "out of memory, or %u HTTP probes hang at a time", EXCHANGES_MAX);
+		probe_run_finish(r, PROBE_OUTCOME_LOCAL, "out of memory, or %u HTTP probes hang at a time",
+				 EXCHANGES_MAX);
 		return;
 	}
 	r->http = h;
@@ -418,7 +425,7 @@ void probe_http_cancel(struct probe_run *r)
 	http_put(h);
 }
 
-/* ---- shared state --------------------------------------------------------------------------------------------------- */
+/* ---- shared state --------------------------------------------------------------------------- */
 
 struct probe_curl *probe_curl_new(struct probe_loop *loop, struct err *err)
 {

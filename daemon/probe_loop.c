@@ -126,7 +126,7 @@ int probe_loop_reserve(struct probe_loop *l, int n)
 
 int probe_loop_watch(struct probe_loop *l, struct probe_io *io, __u32 epoll_events)
 {
-	struct epoll_event ev = { .events = epoll_events, .data.ptr = io };
+	struct epoll_event ev = {.events = epoll_events, .data.ptr = io};
 
 	if (epoll_ctl(l->epoll_fd, io->added ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, io->fd, &ev))
 		return -errno;
@@ -169,7 +169,7 @@ void probe_loop_stop_timer(struct probe_loop *l, struct probe_timer *t)
 
 int probe_loop_socket(struct probe_loop *l, int family, int type, __u32 mark)
 {
-	const struct linger reset = { .l_onoff = 1, .l_linger = 0 };
+	const struct linger reset = {.l_onoff = 1, .l_linger = 0};
 	int fd, r;
 
 	if (l->n_sockets >= l->max_sockets)
@@ -177,7 +177,8 @@ int probe_loop_socket(struct probe_loop *l, int family, int type, __u32 mark)
 	fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	/* The side that closes first keeps the port in TIME_WAIT for a minute: 28,000 probes later no port is left. */
+	/* The side that closes first keeps the port in TIME_WAIT for a minute: 28,000 probes later no port is
+	 * left. */
 	r = type == SOCK_STREAM ? setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) : 0;
 	if (!r && mark)
 		r = setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark));

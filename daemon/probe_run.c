@@ -33,8 +33,8 @@ socklen_t probe_run_sockaddr(const struct probe_run *r, struct sockaddr_storage 
 }
 
 /*
- * The ICMP errors arrive as errnos (net/ipv4/icmp.c, icmp_err_convert). Only those that the network reports are evidence
- * about the target; the same numbers from our own call mean that nothing was sent.
+ * The ICMP errors arrive as errnos (net/ipv4/icmp.c, icmp_err_convert). Only those that the network reports
+ * are evidence about the target; the same numbers from our own call mean that nothing was sent.
  */
 enum probe_outcome probe_outcome_of_errno(int error, bool local)
 {
@@ -101,7 +101,7 @@ static void release(struct probe_run *r)
 
 void probe_run_finish(struct probe_run *r, enum probe_outcome outcome, const char *fmt, ...)
 {
-	struct probe_result result = { .outcome = outcome };
+	struct probe_result result = {.outcome = outcome};
 	__u64 us = (probe_loop_now_ns() - r->start_ns) / 1000;
 	va_list ap;
 
@@ -120,7 +120,8 @@ static void on_deadline(struct probe_timer *t, __u64 now_ns)
 	struct probe_run *r = probe_container(t, struct probe_run, deadline);
 
 	if (r->http)
-		probe_run_finish(r, PROBE_OUTCOME_STALLED, "connected, but no complete answer in %u ms", r->timeout_ms);
+		probe_run_finish(r, PROBE_OUTCOME_STALLED, "connected, but no complete answer in %u ms",
+				 r->timeout_ms);
 	else
 		probe_run_finish(r, PROBE_OUTCOME_TIMEOUT, "no answer in %u ms (%s sent: %u)", r->timeout_ms,
 				 r->spec->type == PROBE_UDP ? "requests" : "SYNs", r->n_tries);

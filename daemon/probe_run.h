@@ -56,7 +56,7 @@ void probe_run_init(struct probe_run *r, struct probe_loop *loop);
 void probe_run_start(struct probe_run *r, __u64 now_ns);
 void probe_run_cancel(struct probe_run *r);
 
-/* ---- between the files of the prober ---------------------------------------------------------------------------- */
+/* ---- between the files of the prober -------------------------------------------------------- */
 /* End the run: release everything, then call done. */
 void probe_run_finish(struct probe_run *r, enum probe_outcome outcome, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

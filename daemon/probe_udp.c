@@ -2,8 +2,8 @@
 /*
  * probe_udp.c - send a datagram, expect one that begins as configured.
  *
- * The socket is connected, so the kernel delivers only answers of the target, and port unreachable as an error. The
- * request is repeated on the same socket: an answer to any of them counts.
+ * The socket is connected, so the kernel delivers only answers of the target, and port unreachable as an
+ * error. The request is repeated on the same socket: an answer to any of them counts.
  */
 #include "probe_run.h"
 
@@ -16,8 +16,9 @@ static void check_answer(struct probe_run *r, const void *answer, size_t len)
 	const struct probe_spec *s = r->spec;
 
 	if (len < s->expect_len || memcmp(answer, s->expect_data, s->expect_len))
-		probe_run_finish(r, PROBE_OUTCOME_BAD_BODY, "the answer (%zu bytes) does not begin with the %u expected",
-				 len, s->expect_len);
+		probe_run_finish(r, PROBE_OUTCOME_BAD_BODY,
+				 "the answer (%zu bytes) does not begin with the %u expected", len,
+				 s->expect_len);
 	else
 		probe_run_finish(r, PROBE_OUTCOME_OK, "answer of %zu bytes", len);
 }
@@ -64,7 +65,8 @@ void probe_udp_retry(struct probe_run *r)
 {
 	int error = send_request(r);
 
-	/* send() reports a pending ICMP error of the request before; shortage of buffers only costs this repetition. */
+	/* send() reports a pending ICMP error of the request before; shortage of buffers only costs this
+	 * repetition. */
 	if (error && probe_outcome_of_errno(-error, true) != PROBE_OUTCOME_LOCAL)
 		probe_run_finish_errno(r, "send", -error, false);
 }

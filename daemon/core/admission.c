@@ -2,10 +2,10 @@
 /*
  * admission.c - one member's state from its three inputs; see admission.h and docs/health.md.
  *
- * Inputs only write down what was heard; admission_update() alone derives state and fraction from it, so the order in
- * which inputs arrive at one instant does not matter. Time-driven facts (end of a ramp, of a drain, of an ejection, of
- * a damping; a silence that lasted) are latched there, which is why every input goes through it. What time does to a
- * number (ramps, penalties) is in admission_time.c.
+ * Inputs only write down what was heard; admission_update() alone derives state and fraction from it, so the
+ * order in which inputs arrive at one instant does not matter. Time-driven facts (end of a ramp, of a drain,
+ * of an ejection, of a damping; a silence that lasted) are latched there, which is why every input goes
+ * through it. What time does to a number (ramps, penalties) is in admission_time.c.
  */
 #include "core/admission_internal.h"
 
@@ -49,7 +49,7 @@ void admission_policy_default(struct admission_policy *p)
 	};
 }
 
-/* ---- the decision ------------------------------------------------------------------------------------------- */
+/* ---- the decision --------------------------------------------------------------------------- */
 
 static bool drain_is_over(const struct admission *a, const struct admission_policy *p, __u64 now_ns)
 {
@@ -107,7 +107,8 @@ static __u32 own_fraction(struct admission *a, const struct admission_policy *p,
 {
 	if (!is_in(a)) {
 		a->ramping = false;
-		return a->admin == LB_ADMIN_DRAIN && !a->hard_down ? admission_drain_fraction(a, p, now_ns) : 0;
+		return a->admin == LB_ADMIN_DRAIN && !a->hard_down ? admission_drain_fraction(a, p, now_ns)
+								   : 0;
 	}
 	if (!a->ramping && a->fraction < ADMISSION_FULL && p->slow_start_ms) {
 		a->ramping = true;
@@ -158,7 +159,7 @@ bool admission_update(struct admission *a, const struct admission_policy *p, __u
 	return a->state != old_state || a->fraction != old_fraction || a->bump_generation != old_bump;
 }
 
-/* ---- inputs --------------------------------------------------------------------------------------------------- */
+/* ---- inputs --------------------------------------------------------------------------------- */
 
 void admission_init(struct admission *a, const struct admission_policy *p, enum lb_admin admin, __u64 now_ns)
 {
@@ -177,12 +178,13 @@ enum health_state admission_adopt(struct admission *a, const struct admission_po
 		enum health_state active;
 		bool hard_down;
 	} was[ADMISSION_STATE_MAX] = {
-		[ADMISSION_HEALTHY] = { HEALTH_UP, false },
-		[ADMISSION_SLOW_START] = { HEALTH_UP, false },
-		[ADMISSION_SUSPECT] = { HEALTH_UP, false },
-		[ADMISSION_EJECTED] = { HEALTH_DOWN, false }, /* the detector's memory is gone: the probes decide */
-		[ADMISSION_UNHEALTHY_DRAINING] = { HEALTH_DOWN, false },
-		[ADMISSION_DOWN] = { HEALTH_DOWN, true },
+		[ADMISSION_HEALTHY] = {HEALTH_UP, false},
+		[ADMISSION_SLOW_START] = {HEALTH_UP, false},
+		[ADMISSION_SUSPECT] = {HEALTH_UP, false},
+		/* The detector's memory is gone: the probes decide. */
+		[ADMISSION_EJECTED] = {HEALTH_DOWN, false},
+		[ADMISSION_UNHEALTHY_DRAINING] = {HEALTH_DOWN, false},
+		[ADMISSION_DOWN] = {HEALTH_DOWN, true},
 	};
 
 	admission_init(a, p, admin, now_ns);
@@ -215,7 +217,8 @@ static void silence_ends(struct admission *a)
 	admission_flap_forgive(a);
 }
 
-static void note_evidence(struct admission *a, enum health_state s, const struct probe_result *why, __u64 now_ns)
+static void note_evidence(struct admission *a, enum health_state s, const struct probe_result *why,
+			  __u64 now_ns)
 {
 	if (why->outcome != PROBE_OUTCOME_OK) {
 		a->active_why = why->outcome;
@@ -288,26 +291,27 @@ static __u64 ejection_ns(const struct admission *a, const struct admission_polic
 	return (ms * 9 / 10 + ms / 5 * (random >> 16) / 65536) * NS_PER_MS;
 }
 
-bool admission_passive(struct admission *a, const struct admission_policy *p, enum passive_verdict v, const char *words,
-		       __u32 random, __u64 now_ns)
+bool admission_passive(struct admission *a, const struct admission_policy *p, enum passive_verdict v,
+		       const char *words, __u32 random, __u64 now_ns)
 {
 	__u64 forgotten;
 
 	if (v == a->passive || (v == PASSIVE_EJECT && !is_in(a)))
 		return false;
 	if (a->passive == PASSIVE_EJECT)
-		return false; /* an ejection ends by time and probes, not by a detector that sees no traffic any more */
+		return false; /* it ends by time and probes, not by a detector that sees no traffic */
 	if (v == PASSIVE_EJECT) {
-		forgotten = a->ejections && p->eject_max_ms && now_ns > a->eject_until_ns ?
-				    (now_ns - a->eject_until_ns) / (p->eject_max_ms * NS_PER_MS) :
-				    0;
+		forgotten = a->ejections && p->eject_max_ms && now_ns > a->eject_until_ns
+				    ? (now_ns - a->eject_until_ns) / (p->eject_max_ms * NS_PER_MS)
+				    : 0;
 		a->ejections -= forgotten < a->ejections ? (__u32)forgotten : a->ejections;
 		a->ejections++;
 		a->eject_until_ns = now_ns + ejection_ns(a, p, random);
 	}
 	a->passive = v;
 	a->passive_since_ns = now_ns;
-	snprintf(a->passive_words, sizeof(a->passive_words), "%.*s", (int)sizeof(a->passive_words) - 1, words ? words : "");
+	snprintf(a->passive_words, sizeof(a->passive_words), "%.*s", (int)sizeof(a->passive_words) - 1,
+		 words ? words : "");
 	return admission_update(a, p, now_ns);
 }
 
@@ -318,20 +322,23 @@ void admission_describe(struct admission *a, const struct admission_policy *p)
 
 	switch (a->state) {
 	case ADMISSION_UNKNOWN:
-		snprintf(r, size, a->starts_out ? "not probed yet: serves after the first good probe" :
-						  "not probed yet: serves until the first verdict");
+		snprintf(r, size,
+			 a->starts_out ? "not probed yet: serves after the first good probe"
+				       : "not probed yet: serves until the first verdict");
 		break;
 	case ADMISSION_HEALTHY:
 		snprintf(r, size, "probes succeed");
 		break;
 	case ADMISSION_SLOW_START:
-		snprintf(r, size, "back: its share grows to full within %u s", (p->slow_start_ms + 999) / 1000);
+		snprintf(r, size, "back: its share grows to full within %u s",
+			 (p->slow_start_ms + 999) / 1000);
 		break;
 	case ADMISSION_SUSPECT:
 		snprintf(r, size, "suspected by its traffic: %s; probes are to confirm", a->passive_words);
 		break;
 	case ADMISSION_EJECTED:
-		snprintf(r, size, "ejected for its traffic (time %u in a row): %s", a->ejections, a->passive_words);
+		snprintf(r, size, "ejected for its traffic (time %u in a row): %s", a->ejections,
+			 a->passive_words);
 		break;
 	case ADMISSION_UNHEALTHY_DRAINING:
 		if (a->active == HEALTH_UP)
@@ -340,11 +347,12 @@ void admission_describe(struct admission *a, const struct admission_policy *p)
 			snprintf(r, size, "silent (%s) together with many others: doubted, keeps its share",
 				 a->probe_words);
 		else
-			snprintf(r, size, "probes fail: %s; no new flows, established ones stay", a->probe_words);
+			snprintf(r, size, "probes fail: %s; no new flows, established ones stay",
+				 a->probe_words);
 		break;
 	case ADMISSION_DOWN:
-		snprintf(r, size, "silent for more than %u s: %s; its flows are given up", p->hard_down_ms / 1000,
-			 a->probe_words);
+		snprintf(r, size, "silent for more than %u s: %s; its flows are given up",
+			 p->hard_down_ms / 1000, a->probe_words);
 		break;
 	case ADMISSION_DRAINING:
 		snprintf(r, size, "drained by the operator: no new flows, established ones stay");

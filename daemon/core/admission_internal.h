@@ -15,7 +15,7 @@ static inline bool admission_is_silent(const struct admission *a)
 	return a->active == HEALTH_DOWN && a->silent_results && !a->hard_down;
 }
 
-/* ---- admission_time.c ---- */
+/* ---- admission_time.c ----------------------------------------------------------------------- */
 /* Fraction now; clears `ramping` at the end. Never below a->fraction. */
 __u32 admission_slow_start_fraction(struct admission *a, const struct admission_policy *p, __u64 now_ns);
 __u64 admission_slow_start_next_ns(const struct admission *a, const struct admission_policy *p, __u64 now_ns);

@@ -2,8 +2,8 @@
 /*
  * admission_pool.c - the rules that need the whole pool: ejection caps, mass-failure guard, panic threshold.
  *
- * A member counts when the operator left it in and its weight is above 0; one that waits for its first probe before it
- * may serve counts neither as good nor as bad.
+ * A member counts when the operator left it in and its weight is above 0; one that waits for its first probe
+ * before it may serve counts neither as good nor as bad.
  */
 #include "core/admission_internal.h"
 
@@ -23,7 +23,7 @@ static bool serves(const struct admission *a)
 	       a->state == ADMISSION_SLOW_START || a->state == ADMISSION_SUSPECT;
 }
 
-/* ---- ejection caps ------------------------------------------------------------------------------------------- */
+/* ---- ejection caps -------------------------------------------------------------------------- */
 
 struct ejected {
 	unsigned int members, ejected;
@@ -32,7 +32,7 @@ struct ejected {
 
 static struct ejected count_ejected(struct admission *const *a, const __u32 *weight, unsigned int n)
 {
-	struct ejected e = { 0 };
+	struct ejected e = {0};
 
 	for (unsigned int i = 0; i < n; i++) {
 		if (!counts(a[i], weight[i]))
@@ -89,7 +89,7 @@ static void enforce_caps(struct admission *const *a, const __u32 *weight, unsign
 	}
 }
 
-/* ---- mass failure ------------------------------------------------------------------------------------------- */
+/* ---- mass failure --------------------------------------------------------------------------- */
 
 static void hold(struct admission *a, const struct admission_policy *p, __u64 now_ns)
 {
@@ -115,19 +115,21 @@ static bool is_doubtful(const struct admission *a, const struct admission_policy
 	       (a->held || now_ns - a->silent_since_ns <= p->mass_failure_ms * NS_PER_MS);
 }
 
-/* Has anybody answered lately, and since @since_ns? Then the prober's own path works, for a part of the pool at least. */
-static bool somebody_answers(struct admission *const *a, unsigned int n, const struct admission_policy *p, __u64 now_ns,
-			     __u64 since_ns)
+/* Has anybody answered lately, and since @since_ns? Then the prober's own path works, for a part of the pool
+ * at least. */
+static bool somebody_answers(struct admission *const *a, unsigned int n, const struct admission_policy *p,
+			     __u64 now_ns, __u64 since_ns)
 {
 	for (unsigned int i = 0; i < n; i++)
-		if (a[i]->answered_ns > since_ns && now_ns - a[i]->answered_ns <= p->mass_failure_ms * NS_PER_MS)
+		if (a[i]->answered_ns > since_ns &&
+		    now_ns - a[i]->answered_ns <= p->mass_failure_ms * NS_PER_MS)
 			return true;
 	return false;
 }
 
 /*
- * A held silence is believed when others have been answering for mass_failure_hold_ms: long enough for the member's own
- * probes to succeed again, if it was the prober's path that had failed and is back.
+ * A held silence is believed when others have been answering for mass_failure_hold_ms: long enough for the
+ * member's own probes to succeed again, if it was the prober's path that had failed and is back.
  */
 static bool is_confirmed(struct admission *m, struct admission *const *a, unsigned int n,
 			 const struct admission_policy *p, __u64 now_ns)
@@ -151,7 +153,8 @@ static unsigned int doubt_silence(struct admission *const *a, const __u32 *weigh
 	for (unsigned int i = 0; i < n; i++)
 		doubtful += counts(a[i], weight[i]) && is_doubtful(a[i], p, now_ns);
 	/* One silent host is never a mass, however small the pool. */
-	trip = p->mass_failure_pct && doubtful >= 2 && (__u64)doubtful * 100 > (__u64)total * p->mass_failure_pct;
+	trip = p->mass_failure_pct && doubtful >= 2 &&
+	       (__u64)doubtful * 100 > (__u64)total * p->mass_failure_pct;
 	for (unsigned int i = 0; i < n; i++) {
 		if (a[i]->held && is_confirmed(a[i], a, n, p, now_ns))
 			release(a[i], p, now_ns);
@@ -162,7 +165,7 @@ static unsigned int doubt_silence(struct admission *const *a, const __u32 *weigh
 	return held;
 }
 
-/* ---- panic ----------------------------------------------------------------------------------------------------- */
+/* ---- panic ---------------------------------------------------------------------------------- */
 
 static void set_panic(struct admission *a, const struct admission_policy *p, bool panic, __u64 now_ns)
 {
@@ -174,7 +177,8 @@ static void set_panic(struct admission *a, const struct admission_policy *p, boo
 	admission_update(a, p, now_ns);
 }
 
-static bool is_panic(struct admission *const *a, const __u32 *weight, unsigned int n, const struct admission_policy *p)
+static bool is_panic(struct admission *const *a, const __u32 *weight, unsigned int n,
+		     const struct admission_policy *p)
 {
 	__u64 base = 0, good = 0;
 
@@ -187,8 +191,9 @@ static bool is_panic(struct admission *const *a, const __u32 *weight, unsigned i
 	return base && good * 100 < base * p->panic_threshold_pct;
 }
 
-void admission_pool(struct admission *const *a, const __u32 *weight, unsigned int n, const struct admission_policy *p,
-		    __u64 now_ns, __u32 *fraction, struct admission_pool_result *out)
+void admission_pool(struct admission *const *a, const __u32 *weight, unsigned int n,
+		    const struct admission_policy *p, __u64 now_ns, __u32 *fraction,
+		    struct admission_pool_result *out)
 {
 	unsigned int held;
 
@@ -218,6 +223,7 @@ void admission_pool(struct admission *const *a, const __u32 *weight, unsigned in
 			 p->panic_threshold_pct);
 	else if (held)
 		snprintf(out->reason, sizeof(out->reason),
-			 "%u of %u backends fell silent together: the probes' own path is in doubt, they keep serving", held,
-			 out->total);
+			 "%u of %u backends fell silent together: the probes' own path is in doubt, they "
+			 "keep serving",
+			 held, out->total);
 }

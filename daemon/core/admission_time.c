@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * admission_time.c - what time does to the numbers of one member: slow start, drain ramp, flap damping. It decides
- * nothing; admission.c asks.
+ * admission_time.c - what time does to the numbers of one member: slow start, drain ramp, flap damping. It
+ * decides nothing; admission.c asks.
  */
 #include "core/admission_internal.h"
 
@@ -12,7 +12,7 @@
 #define FLAP_BACK 1500u
 #define FLAP_MAX 6000u
 
-/* ---- ramps ------------------------------------------------------------------------------------------------ */
+/* ---- ramps ---------------------------------------------------------------------------------- */
 
 /* Length of a step of a ramp of @duration_ns. */
 static __u64 step_ns(__u64 duration_ns)
@@ -48,7 +48,8 @@ static __u64 next_step(__u64 start_ns, __u64 now_ns, __u64 duration_ns)
 
 static __u64 slow_start_ns(const struct admission *a, const struct admission_policy *p)
 {
-	/* A ramp that begins above 0 is shorter: the slope is the same. In us: 2^32 ms in ns times 2^16 would overflow. */
+	/* A ramp that begins above 0 is shorter: the slope is the same. In us: 2^32 ms in ns times 2^16 would
+	 * overflow. */
 	return p->slow_start_ms * 1000ull * (ADMISSION_FULL - a->ramp_from) / ADMISSION_FULL * 1000;
 }
 
@@ -61,9 +62,10 @@ __u32 admission_slow_start_fraction(struct admission *a, const struct admission_
 		a->ramping = false;
 		return ADMISSION_FULL;
 	}
-	f = a->ramp_from +
-	    (__u32)((__u64)(ADMISSION_FULL - a->ramp_from) * ramp_done(now_ns - a->ramp_ns, duration) / ADMISSION_FULL);
-	return f > a->fraction ? f : a->fraction; /* a reload may lengthen the ramp; it never takes slots back */
+	f = a->ramp_from + (__u32)((__u64)(ADMISSION_FULL - a->ramp_from) *
+				   ramp_done(now_ns - a->ramp_ns, duration) / ADMISSION_FULL);
+	return f > a->fraction ? f
+			       : a->fraction; /* a reload may lengthen the ramp; it never takes slots back */
 }
 
 __u32 admission_drain_fraction(const struct admission *a, const struct admission_policy *p, __u64 now_ns)
@@ -73,8 +75,8 @@ __u32 admission_drain_fraction(const struct admission *a, const struct admission
 
 	if (now_ns - a->admin_since_ns >= duration)
 		return 0;
-	f = (__u32)((__u64)a->drain_from * (ADMISSION_FULL - ramp_done(now_ns - a->admin_since_ns, duration)) /
-		    ADMISSION_FULL);
+	f = (__u32)((__u64)a->drain_from *
+		    (ADMISSION_FULL - ramp_done(now_ns - a->admin_since_ns, duration)) / ADMISSION_FULL);
 	return f < a->fraction ? f : a->fraction;
 }
 
@@ -88,7 +90,7 @@ __u64 admission_drain_next_ns(const struct admission *a, const struct admission_
 	return next_step(a->admin_since_ns, now_ns, p->drain_ramp_ms * NS_PER_MS);
 }
 
-/* ---- flap damping ------------------------------------------------------------------------------------------ */
+/* ---- flap damping --------------------------------------------------------------------------- */
 
 /* Halved every half-life; straight lines between, exact at the halves, so that no libm is needed. */
 void admission_flap_decay(struct admission *a, const struct admission_policy *p, __u64 now_ns)
@@ -100,7 +102,8 @@ void admission_flap_decay(struct admission *a, const struct admission_policy *p,
 		a->flap_penalty = 0;
 	} else {
 		a->flap_penalty >>= elapsed / half;
-		a->flap_penalty -= (__u32)(a->flap_penalty * (elapsed % half / NS_PER_MS) / (half / NS_PER_MS) / 2);
+		a->flap_penalty -=
+			(__u32)(a->flap_penalty * (elapsed % half / NS_PER_MS) / (half / NS_PER_MS) / 2);
 	}
 	a->flap_ns = now_ns;
 	if (a->flap_penalty < FLAP_BACK)
@@ -134,8 +137,10 @@ __u64 admission_flap_back_ns(const struct admission *a, const struct admission_p
 
 	for (; penalty / 2 >= FLAP_BACK; penalty /= 2)
 		t += p->flap_half_life_ms * NS_PER_MS;
-	/* penalty x (1 - f / 2) = FLAP_BACK; one part in 1000 more, so that the division's rest cannot leave us short */
+	/* penalty x (1 - f / 2) = FLAP_BACK; one part in 1000 more, so that the division's rest cannot leave
+	 * us short */
 	if (penalty >= FLAP_BACK)
-		t += p->flap_half_life_ms * NS_PER_MS * (2ull * (penalty - FLAP_BACK) * 1000 / penalty + 2) / 1000;
+		t += p->flap_half_life_ms * NS_PER_MS * (2ull * (penalty - FLAP_BACK) * 1000 / penalty + 2) /
+		     1000;
 	return t;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * health.c - see health.h. Results count when they are consecutive, never in sum: one good answer forgives all failures
- * before it, and the reverse while down.
+ * health.c - see health.h. Results count when they are consecutive, never in sum: one good answer forgives
+ * all failures before it, and the reverse while down.
  */
 #include "core/health.h"
 
@@ -13,7 +13,8 @@ static const char *const outcome_names[] = {
 	PROBE_OUTCOMES(X)
 #undef X
 };
-_Static_assert(sizeof(outcome_names) / sizeof(outcome_names[0]) == PROBE_OUTCOME_MAX, "every outcome has a name");
+_Static_assert(sizeof(outcome_names) / sizeof(outcome_names[0]) == PROBE_OUTCOME_MAX,
+	       "every outcome has a name");
 
 const char *probe_outcome_name(enum probe_outcome o)
 {
@@ -50,7 +51,8 @@ static __u32 streak_needed(const struct probe_spec *spec, enum health_state stat
 	return n ? n : 1;
 }
 
-enum health_event health_step(struct health *h, const struct probe_spec *spec, const struct probe_result *r, __u64 now_ns)
+enum health_event health_step(struct health *h, const struct probe_spec *spec, const struct probe_result *r,
+			      __u64 now_ns)
 {
 	bool ok = r->outcome == PROBE_OUTCOME_OK;
 

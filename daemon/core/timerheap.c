@@ -25,7 +25,7 @@ int timerheap_reserve(struct timerheap *h, unsigned int n)
 void timerheap_done(struct timerheap *h)
 {
 	free(h->t);
-	*h = (struct timerheap){ 0 };
+	*h = (struct timerheap){0};
 }
 
 static void put(struct timerheap *h, unsigned int i, struct timer *t)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* probe_fixture.h - an event loop, a prober, and what it reported. Included by the prober's tests after cmocka. */
+/* probe_fixture.h - an event loop, a prober, and what it reported. Included by the prober's tests after
+ * cmocka. */
 #pragma once
 #include "probe.h"
 #include "probe_servers.h"
@@ -48,7 +49,7 @@ static void note_result(__u32 id, const struct health *h, enum health_event ev, 
 
 static void fixture_open(struct fixture *f)
 {
-	struct err err = { 0 };
+	struct err err = {0};
 
 	memset(f, 0, sizeof(*f));
 	assert_int_equal(sd_event_new(&f->event), 0);
@@ -84,17 +85,22 @@ static inline void run_until_results(struct fixture *f, __u32 id, unsigned int n
 
 static struct probe_target target_of(__u32 id, int family, __u16 port, enum probe_type type)
 {
-	struct probe_target t = { .id = id, .port = port };
+	struct probe_target t = {.id = id, .port = port};
 
-	t.spec = (struct probe_spec){ .type = type, .interval_ms = 100, .fast_interval_ms = 50, .down_interval_ms = 100,
-				      .timeout_ms = 500, .rise = 2, .fall = 2 };
+	t.spec = (struct probe_spec){.type = type,
+				     .interval_ms = 100,
+				     .fast_interval_ms = 50,
+				     .down_interval_ms = 100,
+				     .timeout_ms = 500,
+				     .rise = 2,
+				     .fall = 2};
 	assert_int_equal(addr_parse(family == AF_INET ? "127.0.0.1" : "::1", &t.addr), 0);
 	return t;
 }
 
 static void sync_targets(struct fixture *f, const struct probe_target *t, unsigned int n)
 {
-	struct err err = { 0 };
+	struct err err = {0};
 
 	if (prober_sync(f->prober, t, n, &err))
 		fail_msg("prober_sync: %s", err.msg);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * probe_servers.h - real servers on loopback for the prober's tests, in the same event loop, each with one habit.
- * Included by one test file each; everything is static.
+ * probe_servers.h - real servers on loopback for the prober's tests, in the same event loop, each with one
+ * habit. Included by one test file each; everything is static.
  */
 #pragma once
 #include "core/cleanup.h"
@@ -17,16 +17,16 @@
 #include <systemd/sd-event.h>
 
 enum habit {
-	ACCEPT,      /* takes connections and closes them at the client's end */
-	SILENT,      /* its queue is full: SYNs are dropped */
-	REPLY,       /* reads a request, answers `reply`, closes */
-	REPLY_OPEN,  /* the same, without closing */
-	MUTE,        /* takes connections, never says anything */
-	SLAM,        /* closes with a reset as soon as a request is there */
-	TRICKLE,     /* `reply`, one byte every 20 ms */
-	FLOOD,       /* `reply`, then for ever `flood` */
-	UDP_REPLY,   /* answers every datagram by `reply` */
-	UDP_SECOND,  /* answers only every second datagram */
+	ACCEPT,     /* takes connections and closes them at the client's end */
+	SILENT,     /* its queue is full: SYNs are dropped */
+	REPLY,      /* reads a request, answers `reply`, closes */
+	REPLY_OPEN, /* the same, without closing */
+	MUTE,       /* takes connections, never says anything */
+	SLAM,       /* closes with a reset as soon as a request is there */
+	TRICKLE,    /* `reply`, one byte every 20 ms */
+	FLOOD,      /* `reply`, then for ever `flood` */
+	UDP_REPLY,  /* answers every datagram by `reply` */
+	UDP_SECOND, /* answers only every second datagram */
 	UDP_MUTE,
 };
 
@@ -71,7 +71,8 @@ static int on_trickle(sd_event_source *es, uint64_t usec, void *userdata)
 {
 	struct conn *c = userdata;
 
-	if (c->sent >= reply_len(c->server) || send(c->fd, c->server->reply + c->sent++, 1, MSG_NOSIGNAL) != 1)
+	if (c->sent >= reply_len(c->server) ||
+	    send(c->fd, c->server->reply + c->sent++, 1, MSG_NOSIGNAL) != 1)
 		return 0;
 	sd_event_source_set_time_relative(es, 20000);
 	return sd_event_source_set_enabled(es, SD_EVENT_ONESHOT);
@@ -91,7 +92,7 @@ static void conn_flood(struct conn *c)
 static void conn_answer(struct conn *c)
 {
 	struct server *s = c->server;
-	const struct linger reset = { .l_onoff = 1 };
+	const struct linger reset = {.l_onoff = 1};
 
 	switch (s->habit) {
 	case REPLY:
@@ -151,7 +152,7 @@ static int on_accept(sd_event_source *es, int fd, uint32_t revents, void *userda
 
 		if (c->fd >= 0)
 			continue;
-		*c = (struct conn){ .server = s, .fd = conn };
+		*c = (struct conn){.server = s, .fd = conn};
 		return sd_event_add_io(s->event, &c->io, conn, EPOLLIN, on_conn, c);
 	}
 	close(conn);
@@ -163,7 +164,8 @@ static int on_datagram(sd_event_source *es, int fd, uint32_t revents, void *user
 	struct server *s = userdata;
 	struct sockaddr_storage from;
 	socklen_t len = sizeof(from);
-	ssize_t n = recvfrom(fd, s->request, sizeof(s->request) - 1, MSG_DONTWAIT, (struct sockaddr *)&from, &len);
+	ssize_t n = recvfrom(fd, s->request, sizeof(s->request) - 1, MSG_DONTWAIT, (struct sockaddr *)&from,
+			     &len);
 
 	if (n < 0)
 		return 0;
@@ -191,7 +193,8 @@ static socklen_t loopback(int family, __u16 port, struct sockaddr_storage *ss)
 	return sizeof(*sin6);
 }
 
-/* Connections that nobody accepts fill the queue; the kernel then drops further SYNs, as a dead host would. */
+/* Connections that nobody accepts fill the queue; the kernel then drops further SYNs, as a dead host would.
+ */
 static void fill_queue(struct server *s)
 {
 	struct sockaddr_storage ss;

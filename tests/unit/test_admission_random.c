@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * test_admission_random.c - random events on whole pools; the invariants are checked against what an independent observer
- * writes down (I11; flows are given up after silence only, once; nothing changes between the announced times).
+ * test_admission_random.c - random events on whole pools; the invariants are checked against what an
+ * independent observer writes down (I11; flows are given up after silence only, once; nothing changes between
+ * the announced times).
  */
 #include "core/admission.h"
 #include "core/cleanup.h"
@@ -30,7 +31,7 @@ struct pool {
 
 static struct probe_result result_of(enum probe_outcome o)
 {
-	struct probe_result r = { .outcome = o };
+	struct probe_result r = {.outcome = o};
 
 	snprintf(r.detail, sizeof(r.detail), "test: %s", probe_outcome_name(o));
 	return r;
@@ -52,7 +53,7 @@ static __u32 rnd(__u32 below)
 
 /* What an independent observer writes down. */
 struct model {
-	bool silent;          /* down, and nothing answered since the first silent result */
+	bool silent; /* down, and nothing answered since the first silent result */
 	__u64 silent_since;
 	unsigned int results; /* silent ones */
 	bool gone;            /* hard down seen, and no UP since */
@@ -84,7 +85,8 @@ static void check_bump(struct pool *q, struct model *m, unsigned int i, bool dis
 		return;
 	if (!m->silent)
 		fail_msg("flows of %u given up without silence", i);
-	if (q->now - m->silent_since < q->p.hard_down_ms * 1000000ull || (q->p.hard_down_ms && m->results < 2))
+	if (q->now - m->silent_since < q->p.hard_down_ms * 1000000ull ||
+	    (q->p.hard_down_ms && m->results < 2))
 		fail_msg("flows of %u given up too early", i);
 	if (m->gone)
 		fail_msg("flows of %u given up twice", i);
@@ -109,7 +111,8 @@ static void check_pool(const struct pool *q)
 			assert_true(q->r.mass_failure || q->r.panic);
 		assert_true(a->reason[0]);
 		if (a->next_ns && a->next_ns <= q->now)
-			fail_msg("next_ns of %u (%s) is not in the future", i, admission_state_name(a->state));
+			fail_msg("next_ns of %u (%s) is not in the future", i,
+				 admission_state_name(a->state));
 		if (!q->weight[i] || a->admin || (a->active == HEALTH_UNKNOWN && a->starts_out))
 			continue;
 		members++;
@@ -139,7 +142,8 @@ static void check_quiet(const struct pool *q)
 		__u64 t = q->now + (until - q->now) / (2 + rnd(5));
 
 		if (t < until && admission_tick(&a, &q->p, t))
-			fail_msg("member %u (%s) changed before next_ns", i, admission_state_name(q->a[i].state));
+			fail_msg("member %u (%s) changed before next_ns", i,
+				 admission_state_name(q->a[i].state));
 	}
 }
 
@@ -167,8 +171,9 @@ static void random_policy(struct admission_policy *p)
 
 static void random_event(struct pool *q, struct model *m, unsigned int i)
 {
-	static const enum probe_outcome bad[] = { PROBE_OUTCOME_REFUSED, PROBE_OUTCOME_TIMEOUT, PROBE_OUTCOME_TIMEOUT,
-						  PROBE_OUTCOME_UNREACHABLE, PROBE_OUTCOME_STALLED, PROBE_OUTCOME_LOCAL };
+	static const enum probe_outcome bad[] = {PROBE_OUTCOME_REFUSED, PROBE_OUTCOME_TIMEOUT,
+						 PROBE_OUTCOME_TIMEOUT, PROBE_OUTCOME_UNREACHABLE,
+						 PROBE_OUTCOME_STALLED, PROBE_OUTCOME_LOCAL};
 	struct admission *a = &q->a[i];
 	enum lb_admin old_admin = a->admin;
 	enum health_state s;
@@ -208,7 +213,7 @@ static void random_event(struct pool *q, struct model *m, unsigned int i)
 
 static void random_sequence(unsigned int seed)
 {
-	struct model m[N_MAX] = { 0 };
+	struct model m[N_MAX] = {0};
 	struct pool q;
 
 	rng_state = 0x9e3779b97f4a7c15ull * (seed + 1);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* test_health.c - the probe state machine against tables, and against a reference automaton on random results (I13). */
+/* test_health.c - the probe state machine against tables, and against a reference automaton on random results
+ * (I13). */
 #include "core/cleanup.h"
 #include "core/health.h"
 
@@ -12,14 +13,19 @@
 
 static struct probe_spec spec_of(__u32 rise, __u32 fall)
 {
-	return (struct probe_spec){ .type = PROBE_TCP, .interval_ms = 2000, .fast_interval_ms = 500,
-				    .down_interval_ms = 5000, .timeout_ms = 1000, .rise = rise, .fall = fall };
+	return (struct probe_spec){.type = PROBE_TCP,
+				   .interval_ms = 2000,
+				   .fast_interval_ms = 500,
+				   .down_interval_ms = 5000,
+				   .timeout_ms = 1000,
+				   .rise = rise,
+				   .fall = fall};
 }
 
 /* '.' good, 'r' refused, 't' timeout, 'L' local */
 static struct probe_result result_of(char c)
 {
-	struct probe_result r = { .outcome = PROBE_OUTCOME_OK, .latency_us = 7 };
+	struct probe_result r = {.outcome = PROBE_OUTCOME_OK, .latency_us = 7};
 
 	if (c == 'r')
 		r.outcome = PROBE_OUTCOME_REFUSED;
@@ -37,19 +43,19 @@ static const struct {
 	__u32 rise, fall;
 	const char *results, *states;
 } cases[] = {
-	{ "first good probe is up", HEALTH_UNKNOWN, 3, 3, ".", "U" },
-	{ "unknown needs fall failures", HEALTH_UNKNOWN, 3, 3, "rrr", "??D" },
-	{ "unknown: a good one after two failures", HEALTH_UNKNOWN, 3, 3, "rr.", "??U" },
-	{ "three in a row are down", HEALTH_UP, 3, 3, "ttt", "UUD" },
-	{ "consecutive, not cumulative", HEALTH_UP, 3, 3, "tt.tt.tt.", "UUUUUUUUU" },
-	{ "kinds of failure mix", HEALTH_UP, 3, 3, "trt", "UUD" },
-	{ "rise", HEALTH_DOWN, 3, 3, "...", "DDU" },
-	{ "rise is consecutive", HEALTH_DOWN, 3, 3, "..r..r...", "DDDDDDDDU" },
-	{ "rise 1, fall 1", HEALTH_UP, 1, 1, "t.t.", "DUDU" },
-	{ "0 counts as 1", HEALTH_UP, 0, 0, "t.t.", "DUDU" },
-	{ "local results change nothing", HEALTH_UP, 3, 3, "tLtLLt", "UUUUUD" },
-	{ "local results are no success either", HEALTH_DOWN, 2, 3, ".LL.", "DDDU" },
-	{ "local results leave unknown alone", HEALTH_UNKNOWN, 1, 1, "LLL", "???" },
+	{"first good probe is up", HEALTH_UNKNOWN, 3, 3, ".", "U"},
+	{"unknown needs fall failures", HEALTH_UNKNOWN, 3, 3, "rrr", "??D"},
+	{"unknown: a good one after two failures", HEALTH_UNKNOWN, 3, 3, "rr.", "??U"},
+	{"three in a row are down", HEALTH_UP, 3, 3, "ttt", "UUD"},
+	{"consecutive, not cumulative", HEALTH_UP, 3, 3, "tt.tt.tt.", "UUUUUUUUU"},
+	{"kinds of failure mix", HEALTH_UP, 3, 3, "trt", "UUD"},
+	{"rise", HEALTH_DOWN, 3, 3, "...", "DDU"},
+	{"rise is consecutive", HEALTH_DOWN, 3, 3, "..r..r...", "DDDDDDDDU"},
+	{"rise 1, fall 1", HEALTH_UP, 1, 1, "t.t.", "DUDU"},
+	{"0 counts as 1", HEALTH_UP, 0, 0, "t.t.", "DUDU"},
+	{"local results change nothing", HEALTH_UP, 3, 3, "tLtLLt", "UUUUUD"},
+	{"local results are no success either", HEALTH_DOWN, 2, 3, ".LL.", "DDDU"},
+	{"local results leave unknown alone", HEALTH_UNKNOWN, 1, 1, "LLL", "???"},
 };
 
 static char letter(enum health_state s)
@@ -72,7 +78,8 @@ static void test_cases(void **state)
 			if (letter(h.state) != cases[i].states[k])
 				fail_msg("%s: step %zu is %c, expected %c", cases[i].name, k, letter(h.state),
 					 cases[i].states[k]);
-			if ((ev != HEALTH_NOCHANGE) != (old != h.state) || (ev == HEALTH_WENT_UP && h.state != HEALTH_UP))
+			if ((ev != HEALTH_NOCHANGE) != (old != h.state) ||
+			    (ev == HEALTH_WENT_UP && h.state != HEALTH_UP))
 				fail_msg("%s: step %zu: wrong event", cases[i].name, k);
 			if (ev != HEALTH_NOCHANGE)
 				assert_int_equal(h.since_ns, 10 + k);
@@ -103,10 +110,12 @@ static void test_counts_and_last(void **state)
 }
 
 /*
- * The reference keeps no streak: after every result it reads the whole history backwards. It knows only the definition
+ * The reference keeps no streak: after every result it reads the whole history backwards. It knows only the
+ * definition
  * ("n results in a row since the state last changed").
  */
-static enum health_state reference(enum health_state initial, const char *results, size_t n, __u32 rise, __u32 fall)
+static enum health_state reference(enum health_state initial, const char *results, size_t n, __u32 rise,
+				   __u32 fall)
 {
 	enum health_state s = initial;
 	size_t changed = 0; /* results before this one led to the present state */
@@ -162,13 +171,16 @@ static void test_reference_automaton(void **state)
 			struct probe_result r;
 			enum health_state want;
 
-			results[k] = rnd() % 10 == 0 ? 'L' : rnd() % 100 < bad_share ? (rnd() % 2 ? 'r' : 't') : '.';
+			results[k] = rnd() % 10 == 0           ? 'L'
+				     : rnd() % 100 < bad_share ? (rnd() % 2 ? 'r' : 't')
+							       : '.';
 			r = result_of(results[k]);
 			health_step(&h, &spec, &r, k);
 			want = reference(initial, results, k + 1, spec.rise, spec.fall);
 			if (h.state != want)
-				fail_msg("round %u: rise %u fall %u, %.*s: %c, reference says %c", round, spec.rise,
-					 spec.fall, (int)k + 1, results, letter(h.state), letter(want));
+				fail_msg("round %u: rise %u fall %u, %.*s: %c, reference says %c", round,
+					 spec.rise, spec.fall, (int)k + 1, results, letter(h.state),
+					 letter(want));
 		}
 	}
 }
@@ -233,9 +245,12 @@ static void test_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_cases),     cmocka_unit_test(test_counts_and_last),
-		cmocka_unit_test(test_reference_automaton), cmocka_unit_test(test_intervals),
-		cmocka_unit_test(test_jitter),    cmocka_unit_test(test_names),
+		cmocka_unit_test(test_cases),
+		cmocka_unit_test(test_counts_and_last),
+		cmocka_unit_test(test_reference_automaton),
+		cmocka_unit_test(test_intervals),
+		cmocka_unit_test(test_jitter),
+		cmocka_unit_test(test_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
