@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* main.c - lbctl: options common to all verbs, the overview, and finding the verb. It knows no verb's
  * meaning. */
+#include "show.h"
 #include "verbs.h"
 #include "core/cleanup.h"
+#include "core/diag.h"
 
 #include <errno.h>
 #include <locale.h>
@@ -94,17 +96,25 @@ error_t lbctl_parse_words(int key, char *arg, struct argp_state *state)
 	}
 }
 
+FILE *lbctl_messages;
+
 int lbctl_fail(int exit_code, const char *hint, const char *fmt, ...)
 {
+	FILE *out = lbctl_messages ? lbctl_messages : stderr;
+	char text[1024];
 	va_list ap;
 
-	fputs("lbctl: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
-	if (hint && *hint)
-		fprintf(stderr, "hint: %s\n", hint);
+	fputs("lbctl: ", out);
+	show_text(text, out); /* it may quote what the daemon was told by strangers */
+	fputc('\n', out);
+	if (hint && *hint) {
+		fputs("hint: ", out);
+		show_text(hint, out);
+		fputc('\n', out);
+	}
 	return exit_code;
 }
 
@@ -178,9 +188,14 @@ static const struct argp main_argp = {NULL,
 
 static int run_verb(int argc, char **argv, struct lbctl *ctx)
 {
+	const char *names[64] = {NULL}, *near;
+	size_t n = 0;
+
 	for (const struct lbctl_verb *v = lbctl_verbs; v->name; v++) {
 		_cleanup_free_ char *title = NULL;
 
+		if (n + 1 < ARRAY_SIZE(names))
+			names[n++] = v->name;
 		if (strcmp(v->name, argv[0]) != 0)
 			continue;
 		if (asprintf(&title, "lbctl %s", v->name) < 0)
@@ -188,24 +203,52 @@ static int run_verb(int argc, char **argv, struct lbctl *ctx)
 		argv[0] = title;
 		return v->run(argc, argv, ctx);
 	}
+	near = diag_suggest(argv[0], names);
+	if (near)
+		return lbctl_fail(LBCTL_USAGE, "lbctl --help lists all verbs",
+				  "no verb '%s': did you mean '%s'?", argv[0], near);
 	return lbctl_fail(LBCTL_USAGE, "lbctl --help lists all verbs", "no verb '%s'", argv[0]);
+}
+
+struct help_options {
+	struct lbctl_words words; /* first: lbctl_parse_words() takes us for it */
+	bool list;
+};
+
+static error_t parse_help(int key, char *arg, struct argp_state *state)
+{
+	struct help_options *o = state->input;
+
+	if (key != 'l')
+		return lbctl_parse_words(key, arg, state);
+	o->list = true;
+	return 0;
 }
 
 int verb_help(int argc, char **argv, struct lbctl *ctx)
 {
-	static const struct argp argp = {
-		NULL, lbctl_parse_words, "[VERB]", "Explain a verb, or list them all.", NULL, NULL, NULL};
-	struct lbctl_words words = {.max = 1};
+	static const struct argp_option options[] = {
+		{"list", 'l', NULL, 0, "Only the verbs, one a line (for completion)", 0},
+		{0},
+	};
+	static const struct argp argp = {options, parse_help, "[VERB]", "Explain a verb, or list them all.",
+					 NULL,    NULL,       NULL};
+	struct help_options o = {.words.max = 1};
 	char help[] = "--help", self[] = "lbctl";
 	char *again[] = {NULL, help, NULL};
 
-	lbctl_parse(&argp, &words, argc, argv, ctx);
-	if (!words.n) {
+	lbctl_parse(&argp, &o, argc, argv, ctx);
+	if (o.list) {
+		for (const struct lbctl_verb *v = lbctl_verbs; v->name; v++)
+			puts(v->name);
+		return LBCTL_OK;
+	}
+	if (!o.words.n) {
 		argp_help(&main_argp, stdout, ARGP_HELP_STD_HELP & ~(ARGP_HELP_EXIT_OK | ARGP_HELP_EXIT_ERR),
 			  self);
 		return LBCTL_OK;
 	}
-	again[0] = (char *)words.word[0];
+	again[0] = (char *)o.words.word[0];
 	return run_verb(2, again, ctx);
 }
 

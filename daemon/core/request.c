@@ -191,13 +191,13 @@ json_t *response_error(const struct err *err, json_t *details)
 
 char *response_line(const json_t *j, size_t *len)
 {
-	size_t n = json_dumpb(j, NULL, 0, JSON_COMPACT);
+	size_t n = json_dumpb(j, NULL, 0, JSON_COMPACT | JSON_REAL_PRECISION(9));
 	char *line = n ? malloc(n + 2) : NULL;
 
 	if (!line)
 		return NULL;
 	/* Twice over the tree, but only one buffer of the right size: an answer may have megabytes. */
-	if (json_dumpb(j, line, n, JSON_COMPACT) != n) {
+	if (json_dumpb(j, line, n, JSON_COMPACT | JSON_REAL_PRECISION(9)) != n) {
 		free(line);
 		return NULL;
 	}

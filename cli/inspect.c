@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: Apache-2.0
+/* inspect.c - lbctl explain, flows, probe, doctor: looking closer. */
+#include "client.h"
+#include "show.h"
+#include "verbs.h"
+#include "core/addr.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- explain ---- */
+
+struct endpoint {
+	char addr[ADDR_STRLEN];
+	unsigned int port; /* 0: not given */
+};
+
+/* "192.0.2.1:80", "192.0.2.1", "[2001:db8::1]:80", "2001:db8::1". The address comes out canonical. */
+static bool endpoint_parse(const char *text, struct endpoint *out)
+{
+	char buf[80], *addr = buf, *port = NULL, *end;
+	struct lb_addr a;
+	unsigned long p = 0;
+
+	if (snprintf(buf, sizeof(buf), "%s", text) >= (int)sizeof(buf))
+		return false;
+	if (*buf == '[') {
+		addr = buf + 1;
+		end = strchr(addr, ']');
+		if (!end || (end[1] && end[1] != ':'))
+			return false;
+		port = end[1] ? end + 2 : NULL;
+		*end = '\0';
+	} else {
+		port = strchr(buf, ':');
+		if (port && strchr(port + 1, ':'))
+			port = NULL; /* an IPv6 address without brackets */
+		if (port)
+			*port++ = '\0';
+	}
+	if (port) {
+		errno = 0;
+		p = strtoul(port, &end, 10);
+		if (errno || end == port || *end || !p || p > 65535 || *port == '-')
+			return false;
+	}
+	if (addr_parse(addr, &a))
+		return false;
+	(void)addr_format(&a, out->addr);
+	out->port = (unsigned int)p;
+	return true;
+}
+
+static void print_field(const char *name, const char *value)
+{
+	if (!*value)
+		return;
+	printf("%-12s", name);
+	show_text(value, stdout);
+	fputc('\n', stdout);
+}
+
+static void print_steps(const json_t *doc)
+{
+	size_t i;
+	json_t *s;
+
+	json_array_foreach (json_object_get(doc, "steps"), i, s) {
+		printf("  %2zu. ", i + 1);
+		show_text(json_is_string(s) ? json_string_value(s) : show_get_text(s, "text"), stdout);
+		fputc('\n', stdout);
+	}
+}
+
+static void print_explain(const json_t *doc, struct lbctl *ctx)
+{
+	const json_t *b = json_object_get(doc, "backend");
+	char text[200];
+
+	print_steps(doc);
+	print_field("service", show_get_text(doc, "service"));
+	if (json_is_integer(json_object_get(doc, "slot"))) {
+		snprintf(text, sizeof(text), "%lld, %s (hash %s)", (long long)show_get_int(doc, "slot"),
+			 show_get_text(doc, "phase"), show_get_text(doc, "hash"));
+		print_field("slot", text);
+	}
+	if (json_is_object(b)) {
+		snprintf(text, sizeof(text), "%s (%s)", show_get_text(b, "name"),
+			 show_get_text(b, "address"));
+		print_field("backend", text);
+	}
+	print_field("leaves as", show_get_text(doc, "encapsulation"));
+	print_field("next hop", show_get_text(doc, "nexthop"));
+	print_field("outcome", show_get_text(doc, "outcome"));
+	print_field("verdict", show_get_text(doc, "verdict"));
+	print_field("why", show_get_text(doc, "why"));
+}
+
+struct explain_options {
+	struct lbctl_words words; /* first: lbctl_parse_words() takes us for it */
+	bool syn;
+};
+
+static error_t parse_explain(int key, char *arg, struct argp_state *state)
+{
+	struct explain_options *o = state->input;
+
+	if (key != 'S')
+		return lbctl_parse_words(key, arg, state);
+	o->syn = true;
+	return 0;
+}
+
+int verb_explain(int argc, char **argv, struct lbctl *ctx)
+{
+	static const struct argp_option options[] = {
+		{"syn", 'S', NULL, 0, "The packet opens a connection (else it belongs to an established one)",
+		 0},
+		{0},
+	};
+	static const struct argp argp = {
+		options,
+		parse_explain,
+		"PROTOCOL SOURCE[:PORT] VIP:PORT",
+		"Where would this packet go, and why? The loaded program itself is asked; nothing is sent or "
+		"counted.\v"
+		"PROTOCOL is tcp or udp. Without a source port 40000 is taken.\n\n"
+		"Examples:\n"
+		"  lbctl explain tcp 192.0.2.7:51515 203.0.113.10:443\n"
+		"  lbctl explain --syn tcp '[2001:db8:1::7]:51515' '[2001:db8::10]:443'",
+		NULL,
+		NULL,
+		NULL};
+	struct explain_options o = {.words = {.min = 3, .max = 3}};
+	struct endpoint from, to;
+
+	lbctl_parse(&argp, &o, argc, argv, ctx);
+	if (strcmp(o.words.word[0], "tcp") && strcmp(o.words.word[0], "udp"))
+		return lbctl_fail(LBCTL_USAGE, NULL, "'%s' is not a protocol: tcp or udp", o.words.word[0]);
+	if (!endpoint_parse(o.words.word[1], &from))
+		return lbctl_fail(LBCTL_USAGE, "write 192.0.2.7:51515 or '[2001:db8::7]:51515'",
+				  "'%s' is not an address and port", o.words.word[1]);
+	if (!endpoint_parse(o.words.word[2], &to) || !to.port)
+		return lbctl_fail(LBCTL_USAGE, "write 203.0.113.10:443 or '[2001:db8::10]:443'",
+				  "'%s' is not an address and port", o.words.word[2]);
+	return client_show(ctx, "explain",
+			   json_pack("{s:s, s:s, s:i, s:s, s:i, s:b}", "protocol", o.words.word[0], "source",
+				     from.addr, "source_port", from.port ? from.port : 40000, "destination",
+				     to.addr, "port", to.port, "syn", o.syn),
+			   print_explain);
+}
+
+/* ---- flows ---- */
+
+static void print_flows(const json_t *doc, struct lbctl *ctx)
+{
+	static const struct show_column columns[] = {
+		{"SERVICE", 0},
+		{"BACKEND", 0},
+		{"ADDRESS", 0},
+		{"TAG", 0},
+		{"IDLE", SHOW_RIGHT},
+		{"EPISODE", SHOW_RIGHT},
+		{"GENERATION", SHOW_RIGHT},
+		{"VALID", 0},
+		{NULL, 0},
+	};
+	struct show_table *t = show_table_new(ctx, columns);
+	int64_t total = show_get_int(doc, "flows_total");
+	json_t *list = json_object_get(doc, "flows"), *f;
+	char number[24];
+	size_t i;
+
+	json_array_foreach (list, i, f) {
+		show_table_row(t);
+		show_put_text(t, show_get_text(f, "service"));
+		show_put_text(t, show_get_text(f, "backend"));
+		show_put_text(t, show_get_text(f, "address"));
+		show_put_text(t, show_get_text(f, "tag"));
+		snprintf(number, sizeof(number), "%llds", (long long)show_get_int(f, "idle_s"));
+		show_put_text(t, number);
+		snprintf(number, sizeof(number), "%lld", (long long)show_get_int(f, "episode"));
+		show_put_text(t, number);
+		snprintf(number, sizeof(number), "%lld", (long long)show_get_int(f, "generation"));
+		show_put_text(t, number);
+		show_put_text(t, json_is_true(json_object_get(f, "valid")) ? "yes" : "no");
+	}
+	show_table_print(t);
+	printf("%zu of %lld tracked flows; settled slots track none\n", json_array_size(list),
+	       (long long)total);
+}
+
+struct flows_options {
+	struct lbctl_words words; /* first: lbctl_parse_words() takes us for it */
+	int limit;
+};
+
+static error_t parse_flows(int key, char *arg, struct argp_state *state)
+{
+	struct flows_options *o = state->input;
+	char *end;
+	long n;
+
+	if (key != 'n')
+		return lbctl_parse_words(key, arg, state);
+	errno = 0;
+	n = strtol(arg, &end, 10);
+	if (errno || end == arg || *end || n < 0 || n > 1000000)
+		argp_error(state, "'%s' is not a number", arg);
+	o->limit = (int)n;
+	return 0;
+}
+
+int verb_flows(int argc, char **argv, struct lbctl *ctx)
+{
+	static const struct argp_option options[] = {
+		{"limit", 'n', "N", 0, "Show at most N (default 100)", 0},
+		{0},
+	};
+	static const struct argp argp = {
+		options,
+		parse_flows,
+		"[SERVICE]",
+		"Tracked flows: those that a change has put at risk, and where they stay.\v"
+		"A flow is known by a tag of its hash, not by its addresses. In steady state the list is "
+		"empty: settled slots "
+		"need no memory of flows.",
+		NULL,
+		NULL,
+		NULL};
+	struct flows_options o = {.words.max = 1, .limit = 100};
+	json_t *args;
+
+	lbctl_parse(&argp, &o, argc, argv, ctx);
+	args = json_pack("{s:i}", "limit", o.limit);
+	if (o.words.n && json_object_set_new(args, "service", json_string(o.words.word[0]))) {
+		json_decref(args);
+		return lbctl_fail(LBCTL_INVALID, NULL, "a word on the command line is not valid UTF-8");
+	}
+	return client_show(ctx, "flows", args, print_flows);
+}
+
+/* ---- probe ---- */
+
+static void print_probe(const json_t *doc, struct lbctl *ctx)
+{
+	printf("%s/%s (%s): %s in %.1f ms", show_get_text(doc, "service"), show_get_text(doc, "backend"),
+	       show_get_text(doc, "address"), show_get_text(doc, "outcome"),
+	       (double)show_get_int(doc, "latency_us") / 1e3);
+	if (*show_get_text(doc, "detail")) {
+		fputs(": ", stdout);
+		show_text(show_get_text(doc, "detail"), stdout);
+	}
+	fputc('\n', stdout);
+	print_steps(doc);
+	print_field("state", show_get_text(doc, "state"));
+}
+
+int verb_probe(int argc, char **argv, struct lbctl *ctx)
+{
+	static const struct argp argp = {
+		NULL,
+		lbctl_parse_words,
+		"SERVICE BACKEND",
+		"Probe a backend now, as configured, and show each step. The result counts like any other.\v"
+		"Exit code 5 when the probe fails.\n\nExamples:\n  lbctl probe web 10.0.1.11",
+		NULL,
+		NULL,
+		NULL};
+	struct lbctl_words words = {.min = 2, .max = 2};
+	json_t *doc;
+	int r;
+
+	lbctl_parse(&argp, &words, argc, argv, ctx);
+	r = client_call(ctx, "probe",
+			json_pack("{s:s, s:s}", "service", words.word[0], "backend", words.word[1]), &doc);
+	if (r)
+		return r;
+	if (ctx->json)
+		show_json(doc);
+	else
+		print_probe(doc, ctx);
+	r = strcmp(show_get_text(doc, "outcome"), "ok") ? LBCTL_FAILED : LBCTL_OK;
+	json_decref(doc);
+	return r;
+}
+
+/* ---- doctor ---- */
+
+static void print_doctor(const json_t *doc, struct lbctl *ctx)
+{
+	static const struct show_column columns[] = {
+		{"", 0}, {"CHECK", 0}, {"OBJECT", 0}, {"RESULT", 0}, {NULL, 0}};
+	struct show_table *t = show_table_new(ctx, columns);
+	size_t i;
+	json_t *c;
+
+	json_array_foreach (json_object_get(doc, "checks"), i, c) {
+		show_table_row(t);
+		show_put_state(t, show_get_text(c, "status"));
+		show_put_text(t, show_get_text(c, "name"));
+		show_put_text(t, show_get_text(c, "object"));
+		show_put_text(t, show_get_text(c, "message"));
+	}
+	show_table_print(t);
+	json_array_foreach (json_object_get(doc, "checks"), i, c) {
+		if (!*show_get_text(c, "hint"))
+			continue;
+		printf("%s %s: ", show_get_text(c, "name"), show_get_text(c, "object"));
+		show_text(show_get_text(c, "hint"), stdout);
+		fputc('\n', stdout);
+	}
+	printf("%lld errors, %lld warnings\n", (long long)show_get_int(doc, "errors"),
+	       (long long)show_get_int(doc, "warnings"));
+}
+
+int verb_doctor(int argc, char **argv, struct lbctl *ctx)
+{
+	static const struct argp argp = {
+		NULL,
+		lbctl_parse_words,
+		"",
+		"Check what lbd needs from this host and its network: kernel, XDP, MTU, routes, neighbours.\v"
+		"Exit code 5 when a check fails. On a backend's host use `lbctl backend-check`.",
+		NULL,
+		NULL,
+		NULL};
+	struct lbctl_words none = {0};
+	json_t *doc;
+	int r;
+
+	lbctl_parse(&argp, &none, argc, argv, ctx);
+	r = client_call(ctx, "doctor", NULL, &doc);
+	if (r)
+		return r;
+	if (ctx->json)
+		show_json(doc);
+	else
+		print_doctor(doc, ctx);
+	r = show_get_int(doc, "errors") ? LBCTL_FAILED : LBCTL_OK;
+	json_decref(doc);
+	return r;
+}
