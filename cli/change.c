@@ -173,9 +173,6 @@ int verb_weight(int argc, char **argv, struct lbctl *ctx)
 		return lbctl_fail(LBCTL_USAGE, "a weight is 0 to 65535, or `default`", "'%s' is not a weight",
 				  text);
 	args = change_args(&o);
-	if (json_object_set_new(args, "weight", weight < 0 ? json_null() : json_integer(weight))) {
-		json_decref(args);
-		return lbctl_fail(LBCTL_INVALID, NULL, "a word on the command line is not valid UTF-8");
-	}
+	(void)json_object_set_new(args, "weight", weight < 0 ? json_null() : json_integer(weight));
 	return client_show(ctx, "weight", args, print_change);
 }

@@ -222,7 +222,7 @@ int client_ask(const struct lbctl *ctx, struct client *c, const char *verb, json
 	json_decref(request);
 	*data = NULL;
 	if (!line)
-		return lbctl_fail(LBCTL_INVALID, NULL, "a word on the command line is not valid UTF-8");
+		return lbctl_fail(LBCTL_FAILED, NULL, "out of memory");
 	/* When sending fails the daemon may have said why before it hung up: look for an answer all the same.
 	 */
 	if (send_all(c->fd, line, strlen(line)))

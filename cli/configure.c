@@ -166,6 +166,8 @@ int verb_diff(int argc, char **argv, struct lbctl *ctx)
 			return lbctl_fail(LBCTL_INVALID, NULL, "%s: %m", words.word[0]);
 		args = json_pack("{s:s}", "file", path);
 		free(path);
+		if (!args)
+			return lbctl_fail(LBCTL_INVALID, NULL, "%s: its full path is not valid UTF-8", words.word[0]);
 	}
 	return client_show(ctx, "diff", args, print_diff);
 }

@@ -77,6 +77,15 @@ void lbctl_parse(const struct argp *argp, void *input, int argc, char **argv, st
 		exit(LBCTL_USAGE);
 }
 
+/* jansson's own opinion: what it refuses would silently be missing from a request. */
+static bool is_utf8(const char *word)
+{
+	json_t *j = json_string(word);
+
+	json_decref(j);
+	return j != NULL;
+}
+
 error_t lbctl_parse_words(int key, char *arg, struct argp_state *state)
 {
 	struct lbctl_words *w = state->input;
@@ -85,11 +94,13 @@ error_t lbctl_parse_words(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_ARG:
 		if (w->n >= w->max)
 			argp_error(state, "'%s' is one word too many", arg);
+		if (!is_utf8(arg))
+			argp_error(state, "word %u is not valid UTF-8", w->n + 1);
 		w->word[w->n++] = arg;
 		return 0;
 	case ARGP_KEY_END:
 		if (w->n < w->min)
-			argp_error(state, "%s", w->n ? "a word is missing" : "say of what");
+			argp_usage(state);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

@@ -115,12 +115,12 @@ static char *formatted(const char *fmt, ...)
 	return s;
 }
 
-static char *scaled(uint64_t n, double step, const char *const *units, const char *gap)
+static char *scaled(uint64_t n, double step, uint64_t exact_below, const char *const *units, const char *gap)
 {
 	double v = (double)n;
 	int i = 0;
 
-	if (v < step)
+	if (n < exact_below)
 		return formatted("%llu%s%s", (unsigned long long)n, gap, units[0]);
 	/* 999.95 would be printed as 1000.0 of the smaller unit. */
 	while (v >= step - step / 20000 && units[i + 1]) {
@@ -134,14 +134,14 @@ char *show_count(uint64_t n)
 {
 	static const char *const units[] = {"", "k", "M", "G", "T", "P", "E", NULL};
 
-	return scaled(n, 1000, units, "");
+	return scaled(n, 1000, 10000, units, "");
 }
 
 char *show_bytes(uint64_t n)
 {
 	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", NULL};
 
-	return scaled(n, 1024, units, " ");
+	return scaled(n, 1024, 1024, units, " ");
 }
 
 char *show_percent(double share)

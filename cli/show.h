@@ -21,7 +21,7 @@ void show_text(const char *s, FILE *out);
 void show_diags(const json_t *o, FILE *out);
 
 /* ---- values as text, malloc'd (NULL: out of memory) ---- */
-char *show_count(uint64_t n);                    /* 950, 12.3k, 4.56M */
+char *show_count(uint64_t n);                    /* 9500, 12.3k, 4.56M */
 char *show_bytes(uint64_t n);                    /* 950 B, 12.3 KiB */
 char *show_percent(double share);                /* 0.25 -> 25.0% */
 char *show_age(int64_t then_ns, int64_t now_ns); /* 45s, 12m, 3h05m, 2d04h; "-" when @then_ns is 0 */

@@ -239,9 +239,10 @@ static void wait_and_obey(int64_t until_ms, struct top_options *o, struct view *
 	}
 }
 
-/* A daemon that is being restarted is a gap, not the end: its absence stands in the last line until it is back. */
-static void refresh_rates(struct lbctl *ctx, const struct top_options *o, struct rates *rates, json_t **before,
-			  struct view *v)
+/* A daemon that is being restarted is a gap, not the end: its absence stands in the last line until it is
+ * back. */
+static void refresh_rates(struct lbctl *ctx, const struct top_options *o, struct rates *rates,
+			  json_t **before, struct view *v)
 {
 	_cleanup_free_ char *text = NULL;
 	json_t *now = NULL;
@@ -254,8 +255,8 @@ static void refresh_rates(struct lbctl *ctx, const struct top_options *o, struct
 		fclose(lbctl_messages);
 	lbctl_messages = NULL;
 	if (r) {
-		mvprintw(LINES - 1, 0, "%-*.*s", COLS - 1, text && strchr(text, '\n') ? (int)strcspn(text, "\n") : COLS - 1,
-			 text ? text : "");
+		mvprintw(LINES - 1, 0, "%-*.*s", COLS - 1,
+			 text && strchr(text, '\n') ? (int)strcspn(text, "\n") : COLS - 1, text ? text : "");
 		(void)refresh();
 		return;
 	}
@@ -270,8 +271,8 @@ static void refresh_rates(struct lbctl *ctx, const struct top_options *o, struct
 
 static int live(struct lbctl *ctx, struct top_options *o)
 {
-	__attribute__((cleanup(rates_done))) struct rates rates = { 0 };
-	struct view v = { 0 };
+	__attribute__((cleanup(rates_done))) struct rates rates = {0};
+	struct view v = {0};
 	json_t *before = NULL;
 	int r = fetch(ctx, o, &before); /* before the screen is ours: its message stays readable */
 
