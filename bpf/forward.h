@@ -6,15 +6,12 @@
 #include "encap.h"
 #include "steer.h"
 
+/* XDP_TX or XDP_REDIRECT; XDP_DROP when the interface is not (or no longer) in the devmap. */
 AI int lb_transmit(const struct lb_backend *b)
 {
 	__u32 port = b->tx_port;
 
-	if (likely(!port))
-		return XDP_TX;
-	if (bpf_redirect_map(&tx_ports, port, XDP_DROP) != XDP_REDIRECT)
-		return LB_END(XDP_DROP, DROP_NO_NEXTHOP);
-	return XDP_REDIRECT;
+	return likely(!port) ? XDP_TX : (int)bpf_redirect_map(&tx_ports, port, XDP_DROP);
 }
 
 AI __u8 lb_tcp_flags(struct xdp_md *ctx, const struct lb_pkt *p)
@@ -60,6 +57,7 @@ AI int lb_forward(struct xdp_md *ctx, const struct lb_pkt *p)
 	const struct lb_backend *b = bpf_map_lookup_elem(&backends, &bidx);
 	struct lb_counter *c = bpf_map_lookup_elem(&backend_stats, &bidx);
 	bool done;
+	int action;
 
 	if (!b || !c)
 		return LB_END(XDP_DROP, DROP_INTERNAL);
@@ -84,7 +82,10 @@ AI int lb_forward(struct xdp_md *ctx, const struct lb_pkt *p)
 		done = lb_encap(ctx, p, b, encap, 18);
 	if (unlikely(!done))
 		return LB_END(XDP_DROP, DROP_HEADROOM);
+	action = lb_transmit(b);
+	if (unlikely(action == XDP_DROP))
+		return LB_END(XDP_DROP, DROP_NO_NEXTHOP);
 	c->packets++;
 	c->bytes += len;
-	return lb_transmit(b);
+	return action;
 }

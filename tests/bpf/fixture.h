@@ -304,3 +304,50 @@ static inline struct lb_steer_stats fixture_steer(struct fixture *f, __u32 sid)
 	fixture_percpu(f, f->skel->maps.steer_stats, sid, s.n, 16);
 	return s;
 }
+
+/* Where a packet was counted: an outcome, or the backend it was sent to. */
+struct fixture_ledger {
+	__u64 outcomes[LB_OUTCOME_MAX];
+	struct lb_counter backends[FIX_BACKENDS];
+};
+
+static inline void fixture_ledger(struct fixture *f, struct fixture_ledger *l)
+{
+	__u32 i;
+
+	fixture_outcomes(f, l->outcomes);
+	for (i = 0; i < FIX_BACKENDS; i++)
+		l->backends[i] = fixture_counter(f, i);
+}
+
+/*
+ * What one packet between @a and @b was counted as: an outcome, or LB_OUTCOME_MAX + bidx. -1 unless exactly one
+ * counter moved, by one.
+ */
+static inline int fixture_counted(const struct fixture_ledger *a, const struct fixture_ledger *b)
+{
+	int found = -1, moved = 0, i;
+
+	for (i = 0; i < LB_OUTCOME_MAX; i++) {
+		moved += (int)(b->outcomes[i] - a->outcomes[i]);
+		if (b->outcomes[i] != a->outcomes[i])
+			found = i;
+	}
+	for (i = 0; i < (int)FIX_BACKENDS; i++) {
+		moved += (int)(b->backends[i].packets - a->backends[i].packets);
+		if (b->backends[i].packets != a->backends[i].packets)
+			found = LB_OUTCOME_MAX + i;
+	}
+	return moved == 1 ? found : -1;
+}
+
+static inline const char *fixture_outcome_name(int outcome)
+{
+	static const char *const names[] = {
+#define X(id, name) [LB_OUTCOME_##id] = name,
+		LB_OUTCOMES(X)
+#undef X
+	};
+
+	return outcome >= 0 && outcome < LB_OUTCOME_MAX ? names[outcome] : outcome < 0 ? "not one counter" : "sent";
+}
