@@ -180,9 +180,10 @@ int rtnl_decode_neigh(const struct nlmsghdr *h, struct rtnl_neigh *out)
 			has_addr = true;
 			break;
 		case NDA_LLADDR:
-			out->has_mac = len == sizeof(out->mac);
-			if (out->has_mac)
-				memcpy(out->mac, mnl_attr_get_payload(attr), sizeof(out->mac));
+			if (len != sizeof(out->mac))
+				break; /* not Ethernet's: an entry that we have no use for */
+			out->has_mac = true;
+			memcpy(out->mac, mnl_attr_get_payload(attr), sizeof(out->mac));
 			break;
 		case NDA_FLAGS_EXT:
 			if (get_u32(attr, &ext))

@@ -42,6 +42,8 @@ void err_prefix(struct err *e, const char *fmt, ...)
 	va_start(ap, fmt);
 	n = vsnprintf(e->msg, sizeof(e->msg), fmt, ap);
 	va_end(ap);
-	if (n >= 0 && (size_t)n < sizeof(e->msg))
-		snprintf(e->msg + n, sizeof(e->msg) - (size_t)n, ": %s", old);
+	/* A message cut at the end is still a message; the result is looked at so that the compiler knows we know. */
+	if (n >= 0 && (size_t)n < sizeof(e->msg) &&
+	    snprintf(e->msg + n, sizeof(e->msg) - (size_t)n, ": %s", old) < 0)
+		e->msg[n] = '\0';
 }

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* engine_int.h - what the engine's own files share; nobody else includes it. */
+#pragma once
+#include "core/admission.h"
+#include "core/cleanup.h"
+#include "core/maglev.h"
+#include "core/overlay.h"
+#include "core/plan.h"
+#include "core/slots.h"
+#include "core/state.h"
+#include "core/svcmap.h"
+#include "dataplane.h"
+#include "lb/backend.h"
+#include "engine.h"
+#include "log.h"
+#include "nexthop.h"
+#include "probe.h"
+
+#define NSEC_PER_SEC 1000000000ull
+#define NSEC_PER_MSEC 1000000ull
+#define ENGINE_SVC_BUCKETS_MAX (1u << 20)
+
+/* Run-time side of a backend; parallel to state_service.backends. */
+struct backend_rt {
+	struct admission adm;
+	__s32 weight_override; /* -1: none */
+	__u32 target;          /* probe target id; 0 = not probed */
+	__u32 admission;       /* final, as last written to the slots */
+	__u32 own_slots, slots;
+	__u64 since_real_ns;
+	bool nexthop_ok;
+};
+
+/* Run-time side of a service; parallel to state.services. */
+struct service_rt {
+	const struct config_service *cfg; /* in engine.config */
+	struct admission_policy policy;
+	struct backend_rt *be; /* owned, n = state_service.n_backends */
+	unsigned int n_be;
+	struct maglev_backend *mb; /* owned; effective weights, as the table was built with */
+	__u16 *table;              /* owned; T, ordinals */
+	struct overlay *overlay;   /* owned */
+	__u16 *owner;              /* owned; scratch and last result, bidx per slot */
+	__u64 digest;
+	struct slots_counts counts;
+	struct admission_pool_result pool;
+	bool table_stale; /* membership or weights changed: build T anew */
+	bool dirty;       /* slots must be written */
+	bool served;      /* has had an owner: from now on changes are transitions */
+};
+
+/* A probe that serves every backend with the same (address, port, mark, spec). */
+struct target_rt {
+	struct probe_target t;
+	unsigned int first, n; /* users in engine.users */
+};
+struct target_user {
+	unsigned int service, backend;
+};
+
+struct engine {
+	sd_event *event;
+	struct engine_options opt;
+	char *config_path;
+	struct config *config;
+	struct state *state;   /* in force */
+	struct state *pending; /* until the start: what the configuration asks for */
+	struct service_rt *rt; /* parallel to state->services; NULL until the start */
+	struct dataplane *dp;
+	const struct dataplane_maps *maps;
+	struct svcmap svcmap;
+	__u8 *gen;      /* by bidx: generation, as packets see it */
+	__u8 *lost;     /* by bidx: its flows are given up with the next write of the slots */
+	__u16 *moved;   /* lines whose change is in force by their spare, not settled yet */
+	unsigned int n_moved;
+	bool spares_in_use; /* lines were settled since the last grace period */
+	__u64 seed[2];
+	struct nexthops *nexthops;
+	struct prober *prober;
+	struct target_rt *targets; /* sorted by id */
+	struct target_user *users;
+	unsigned int n_targets;
+	__u32 next_target_id;
+	sd_event_source *flush, *tick, *heartbeat, *start;
+	bool ready;
+	__u64 started_ns, loaded_ns; /* CLOCK_REALTIME */
+	__u32 *flows, *flows_counting; /* by sid: live entries at the last sweep; so far in this one */
+	__u32 flows_at, flows_found;   /* the sweep's place; live entries it has found */
+	__u64 reloads, reload_failures;
+	char reload_error[160];
+};
+
+__u64 engine_now(void);      /* CLOCK_MONOTONIC */
+__u64 engine_now_real(void); /* CLOCK_REALTIME */
+
+/* engine_steer.c */
+void service_rt_policy(struct service_rt *rt);
+int service_rt_init(struct engine *e, unsigned int i);
+void service_rt_done(struct service_rt *rt);
+void engine_mark(struct engine *e, unsigned int service); /* its slots must be looked at again */
+int engine_flush(struct engine *e);                      /* write the slots of every marked service */
+void engine_count(struct engine *e, unsigned int service); /* phases, from the maps */
+int engine_fill(struct engine *e, unsigned int service);  /* a new service's slots, settled */
+void engine_age(struct engine *e);                        /* let transitions end */
+
+/* engine_apply.c */
+/* Takes @next over in every case. When it fails before the first operation nothing is changed; else e->config is @cfg. */
+int engine_apply(struct engine *e, struct config *cfg, struct state *next, struct err *err);
+void engine_write_service(struct engine *e, const struct state_service *s, __u64 digest);
+void engine_write_info(struct engine *e, unsigned int service, unsigned int backend);
+void engine_drop_retired(struct engine *e);
+unsigned int engine_repair_keys(struct engine *e); /* returns how many were wrong */
+/* Would every key of the state in force and of @next find room in tables of @n_buckets? 0 or -ENOSPC. */
+int engine_check_keys(struct engine *e, const struct state *next, __u32 n_buckets, struct err *err);
+
+/* engine_adopt.c */
+/* Open, read back what is pinned (e->state) and build e->pending. */
+int engine_open_dataplane(struct engine *e, const struct config *cfg, struct err *err);
+void engine_choose_sizes(const struct config *cfg, struct dataplane_sizes *sizes);
+int engine_grow(struct engine *e, const struct dataplane_sizes *sizes, struct err *err);
+const struct lb_backend_info *engine_previous_info(const struct engine *e, const char *service,
+						   const struct lb_addr *addr);
+
+/* engine_health.c */
+int engine_sync_probes(struct engine *e, struct err *err);
+void engine_on_probe(__u32 id, const struct health *h, enum health_event ev, void *userdata);
+void engine_tick_admissions(struct engine *e, __u64 *next_ns);
+void engine_admission_changed(struct engine *e, unsigned int service, unsigned int backend, enum admission_state before);
+
+/* engine_nexthop.c */
+int engine_sync_nexthops(struct engine *e, const struct state *s, struct err *err);
+void engine_on_nexthop(const struct lb_addr *addr, const struct nexthop *nh, void *userdata);
+void engine_on_link(const char *ifname, unsigned int ifindex, bool up, void *userdata);
+void engine_write_line(struct engine *e, unsigned int service, unsigned int backend);
+void engine_put_unused(struct engine *e, __u16 bidx); /* nobody is this id any more; its generation is e->gen */
+void engine_settle_lines(struct engine *e);           /* finish changes of lines; waits for a grace period */
+
+
+/* engine_flows.c */
+void engine_sweep_flows(struct engine *e); /* call once a second */
+
+/* engine.c */
+void engine_event(struct engine *e, enum log_level level, const char *kind, const struct state_service *s,
+		  const struct state_backend *b, const char *from, const char *to, const char *why);

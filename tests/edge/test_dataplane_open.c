@@ -1,0 +1,442 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What dataplane_open() finds, takes over, enlarges and refuses. */
+#include "dataplane_env.h"
+
+static void test_new(void **state)
+{
+	struct dataplane_options o = env_options();
+	struct dataplane *d;
+	struct lb_meta meta;
+
+	assert_int_equal(dataplane_peek(PIN_DIR, &meta), -ENOENT);
+	d = env_open(&o, false);
+	const struct dataplane_maps *m = dataplane_maps(d);
+
+	assert_int_equal(m->sizes.slot_lines, 64);
+	assert_int_equal(m->meta->layout, LB_LAYOUT_VERSION);
+	assert_int_equal(m->meta->n_backends, 128);
+	assert_string_equal(m->meta->version, LBD_VERSION);
+	m->slot_x[64 * 32 - 1].a = 7; /* the last entries are writable */
+	m->backends[127].gen = 7;
+	assert_false(env_exists(PIN_DIR "/meta")); /* nothing in force yet */
+	env_commit(d);
+	env_commit(d);
+	assert_true(env_exists(PIN_DIR "/meta"));
+	assert_true(env_exists(PIN_DIR "/prog"));
+	assert_false(env_exists(PIN_DIR "/next"));
+	assert_false(env_exists(PIN_DIR "/new"));
+	assert_int_equal(dataplane_peek(PIN_DIR, &meta), 0);
+	assert_memory_equal(meta.seed, o.seed, sizeof(o.seed));
+	assert_true(dataplane_map_bytes(d) > 64 * 32 * 16);
+	dataplane_close(d);
+	assert_true(env_exists(PIN_DIR "/meta"));
+}
+
+/* Fill every array with recognisable content. */
+static void fill(struct dataplane *d)
+{
+	const struct dataplane_maps *m = dataplane_maps(d);
+
+	m->svc4[3].e[1].key = 11;
+	m->svc6[2].e[0].vip_hi = 12;
+	m->slots[63].s[31] = 13;
+	m->slot_x[63 * 32 + 31].b = 14;
+	m->slot_live[63].tick[30] = 15;
+	m->backends[127].w0 = 16;
+	m->backend_spares[127].w0 = 17;
+	m->backend_info[127].weight = 18;
+	strcpy(m->services[15].name, "nineteen");
+	m->meta->heartbeat_ns = 20;
+}
+
+static void assert_filled(struct dataplane *d, bool with_buckets)
+{
+	const struct dataplane_maps *m = dataplane_maps(d);
+
+	assert_int_equal(m->svc4[3].e[1].key, with_buckets ? 11 : 0);
+	assert_int_equal(m->svc6[2].e[0].vip_hi, with_buckets ? 12 : 0);
+	assert_int_equal(m->slots[63].s[31], 13);
+	assert_int_equal(m->slot_x[63 * 32 + 31].b, 14);
+	assert_int_equal(m->slot_live[63].tick[30], 15);
+	assert_int_equal(m->backends[127].w0, 16);
+	assert_int_equal(m->backend_spares[127].w0, 17);
+	assert_int_equal(m->backend_info[127].weight, 18);
+	assert_string_equal(m->services[15].name, "nineteen");
+	assert_int_equal(m->meta->heartbeat_ns, 20);
+}
+
+static void put_flow(struct dataplane *d, __u32 bucket, __u64 word)
+{
+	__u32 n;
+	struct lb_flow_bucket *w = dataplane_flow_window(d, 0, &n);
+
+	assert_non_null(w);
+	assert_true(bucket < n);
+	w[bucket].e[2] = word;
+}
+
+static __u64 get_flow(struct dataplane *d, __u32 bucket)
+{
+	__u32 n;
+	struct lb_flow_bucket *w = dataplane_flow_window(d, 0, &n);
+
+	assert_non_null(w);
+	return w[bucket].e[2];
+}
+
+static void set_backend_stats(struct dataplane *d, __u32 bidx, __u64 packets)
+{
+	struct lb_counter c[64] = {0};
+
+	c[0].packets = packets - 1;
+	c[d->n_cpus - 1].packets += 1;
+	assert_int_equal(bpf_map_update_elem(d->map[DP_BACKEND_STATS].fd, &bidx, c, BPF_ANY), 0);
+}
+
+static __u64 get_backend_stats(struct dataplane *d, __u32 bidx)
+{
+	struct lb_counter c[512];
+
+	assert_int_equal(dataplane_read_backend_stats(d, c, bidx + 1), 0);
+	return c[bidx].packets;
+}
+
+static void start_and_kill(void *arg)
+{
+	struct dataplane_options o = env_options();
+	struct dataplane *d = env_open(&o, false);
+
+	env_attach(d, "lb0");
+	fill(d);
+	put_flow(d, 5, 21);
+	set_backend_stats(d, 127, 22);
+	env_run_pinned(23);
+	kill(getpid(), SIGKILL);
+}
+
+/* The promise of the whole module: kill -9, and nothing is lost. */
+static void test_adopt_after_kill(void **state)
+{
+	struct dataplane_options o = env_options();
+	struct bpf_link_info before = {0}, after = {0};
+	__u32 len = sizeof(before);
+	struct dataplane *d;
+	int link;
+
+	sh("ip link add lb0 type veth peer name lb0p");
+	assert_int_equal(env_child(start_and_kill, NULL), 128 + SIGKILL);
+	link = bpf_obj_get(PIN_DIR "/link-lb0");
+	assert_true(link >= 0);
+	assert_int_equal(bpf_obj_get_info_by_fd(link, &before, &len), 0);
+
+	d = env_open(&o, true);
+	assert_filled(d, true);
+	assert_int_equal(get_flow(d, 5), 21);
+	assert_int_equal(get_backend_stats(d, 127), 22);
+	assert_int_equal(env_outcome(d, LB_OUTCOME_PASS_NOT_IP), 23);
+	assert_int_equal(bpf_obj_get_info_by_fd(link, &after, &len), 0);
+	assert_int_equal(after.prog_id, before.prog_id); /* open alone replaces nothing */
+	env_attach(d, "lb0");
+	assert_int_equal(bpf_obj_get_info_by_fd(link, &after, &len), 0);
+	assert_int_equal(after.id, before.id); /* the same link, in place */
+	assert_int_not_equal(after.prog_id, before.prog_id);
+	assert_int_equal(after.prog_id, d->prog_id);
+	assert_string_equal(env_mode(d, "lb0"), "native");
+	env_run_pinned(2);
+	assert_int_equal(env_outcome(d, LB_OUTCOME_PASS_NOT_IP), 25);
+	close(link);
+	dataplane_close(d);
+}
+
+static void test_smaller_wish_keeps_maps(void **state)
+{
+	struct dataplane_options o = env_options();
+	struct dataplane *d = env_open(&o, false);
+
+	env_commit(d);
+	fill(d);
+	dataplane_close(d);
+	o.sizes.backends = 2;
+	o.sizes.slot_lines = 1;
+	d = env_open(&o, true);
+	assert_int_equal(dataplane_maps(d)->sizes.backends, 128);
+	assert_filled(d, true);
+	dataplane_close(d);
+}
+
+/* Larger maps carry everything over; the old ones stay in force, and untouched, until the commit. */
+static void grow(struct dataplane_options *o, bool with_buckets)
+{
+	struct dataplane_options small = env_options();
+	struct dataplane *old = env_open(&small, false), *d;
+
+	env_commit(old);
+	fill(old);
+	put_flow(old, 5, 21);
+	set_backend_stats(old, 127, 22);
+	env_run_pinned(23);
+
+	d = env_open(o, true);
+	assert_null(dataplane_previous(d));
+	assert_filled(d, with_buckets);
+	dataplane_maps(d)->slots[0].s[0] = 99;
+	assert_int_equal(dataplane_maps(old)->slots[0].s[0], 0);
+	set_backend_stats(old, 126, 24); /* packets go on counting in the old maps */
+	env_run_pinned(1);
+	env_commit(d);
+	env_run_pinned(1);
+	assert_int_equal(get_backend_stats(d, 126), 24);
+	assert_int_equal(get_backend_stats(d, 127), 22);
+	assert_int_equal(env_outcome(d, LB_OUTCOME_PASS_NOT_IP), 25);
+	assert_int_equal(get_flow(d, 5), 21);
+	put_flow(old, 6, 25); /* one flow table for both */
+	assert_int_equal(get_flow(d, 6), 25);
+	dataplane_close(old);
+	dataplane_close(d);
+
+	d = env_open(o, true);
+	assert_filled(d, with_buckets);
+	assert_int_equal(dataplane_maps(d)->slots[0].s[0], 99);
+	assert_int_equal(dataplane_maps(d)->sizes.backends, o->sizes.backends);
+	assert_int_equal(dataplane_maps(d)->sizes.flow_buckets, 256);
+	dataplane_close(d);
+}
+
+static void test_grow_all(void **state)
+{
+	struct dataplane_options o = env_options();
+
+	o.sizes = (struct dataplane_sizes){
+		.slot_lines = 200, .svc_buckets = 128, .backends = 500, .services = 40, .flow_buckets = 1024};
+	grow(&o, false);
+}
+
+static void test_grow_slots_only(void **state)
+{
+	struct dataplane_options o = env_options();
+
+	o.sizes.slot_lines = 65;
+	grow(&o, true);
+}
+
+static void test_other_svc_seed(void **state)
+{
+	struct dataplane_options o = env_options();
+	struct dataplane *d;
+
+	o.svc_seed = 3;
+	grow(&o, false);
+	o.svc_seed = 0; /* keep */
+	d = env_open(&o, true);
+	assert_int_equal(dataplane_maps(d)->meta->svc_seed, 3);
+	assert_int_equal(d->origin, DP_ORIGIN_ADOPT);
+	dataplane_close(d);
+}
+
+/* slot_live is written by packets and by the daemon: of two times the later one counts, on a clock that wraps. */
+static void test_grow_merges_slot_live(void **state)
+{
+	struct dataplane_options o = env_options();
+	struct dataplane *old = env_open(&o, false), *d;
+	__u16 now = (__u16)(dataplane_clock_ds(old) / (LB_FLOW_TICK_S * 10));
+
+	env_commit(old);
+	dataplane_maps(old)->slot_live[0].tick[0] = (__u16)(now - 100);
+	o.sizes.slot_lines = 65;
+	d = env_open(&o, true);
+	dataplane_maps(old)->slot_live[0].tick[1] = (__u16)(now - 1);
+	dataplane_maps(d)->slot_live[0].tick[0] = now;
+	dataplane_maps(d)->slot_live[0].tick[1] = (__u16)(now - 40000);
+	env_commit(d);
+	assert_int_equal(dataplane_maps(d)->slot_live[0].tick[0], now);
+	assert_int_equal(dataplane_maps(d)->slot_live[0].tick[1], (__u16)(now - 1));
+	dataplane_close(old);
+	dataplane_close(d);
+}
+
+static void test_other_seed(void **state)
+{
+	struct dataplane_options o = env_options();
+	struct dataplane *old = env_open(&o, false), *d;
+
+	env_commit(old);
+	fill(old);
+	put_flow(old, 5, 21);
+	env_run_pinned(3);
+	dataplane_close(old);
+	o.seed[1] ^= 1;
+	d = env_open(&o, false);
+	assert_int_equal(dataplane_maps(d)->slots[63].s[31], 0);
+	assert_int_equal(get_flow(d, 5), 0);
+	assert_non_null(dataplane_previous(d));
+	assert_int_equal(dataplane_previous(d)->backend_info[127].weight, 18);
+	assert_int_equal(env_outcome(d, LB_OUTCOME_PASS_NOT_IP), 3);
+	env_commit(d);
+	assert_null(dataplane_previous(d));
+	dataplane_close(d);
+	d = env_open(&o, true);
+	dataplane_close(d);
+}
+
+static void assert_refused(const struct dataplane_options *o, int code, const char *word, const char *hint)
+{
+	struct dataplane *d = NULL;
+	struct err err = {0};
+	bool adopted;
+
+	assert_int_equal(dataplane_open(&d, o, &adopted, &err), code);
+	assert_null(d);
+	if (!strstr(err.msg, word) || !strstr(err.hint, hint))
+		fail_msg("unexpected: %s (%s)", err.msg, err.hint);
+}
+
+static void test_stale_layout(void **state)
+{
+	struct dataplane_options o = env_options();
+	struct dataplane *d = env_open(&o, false);
+
+	env_commit(d);
+	dataplane_maps(d)->meta->layout = LB_LAYOUT_VERSION + 8;
+	strcpy(dataplane_maps(d)->meta->version, "9.9");
+	dataplane_close(d);
+	assert_refused(&o, -EUCLEAN, "lbd 9.9", "lbd --detach");
+	assert_true(env_exists(PIN_DIR "/slots"));
+}
+
+static void test_incomplete(void **state)
+{
+	struct dataplane_options o = env_options();
+	struct dataplane *d = env_open(&o, false);
+
+	env_commit(d);
+	dataplane_close(d);
+	assert_int_equal(unlink(PIN_DIR "/services"), 0);
+	assert_refused(&o, -EUCLEAN, "\"services\"", "lbd --detach");
+}
+
+/* A map somebody replaced by one of another shape. */
+static void test_wrong_map(void **state)
+{
+	struct dataplane_options o = env_options();
+	struct dataplane *d = env_open(&o, false);
+	int fd;
+
+	env_commit(d);
+	dataplane_close(d);
+	assert_int_equal(unlink(PIN_DIR "/slot_x"), 0);
+	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "slot_x", 4, 16, 5, NULL);
+	assert_int_equal(bpf_obj_pin(fd, PIN_DIR "/slot_x"), 0);
+	close(fd);
+	assert_refused(&o, -EUCLEAN, "slot_x", "lbd --detach");
+}
+
+static void test_sizes_out_of_range(void **state)
+{
+	struct dataplane_options o = env_options();
+
+	o.sizes.svc_buckets = 100;
+	assert_refused(&o, -EINVAL, "100 service buckets", "");
+	o = env_options();
+	o.sizes.slot_lines = 1u << 27; /* slot_x would have 2^32 entries */
+	assert_refused(&o, -EINVAL, "134217728 slot lines", "");
+	o = env_options();
+	o.sizes.backends = LB_BIDX_MAX + 2;
+	assert_refused(&o, -EINVAL, "32769 backends", "");
+}
+
+static void test_no_bpffs_elsewhere(void **state)
+{
+	struct dataplane_options o = env_options();
+
+	o.pin_dir = "/tmp/lbd-pins";
+	assert_refused(&o, -ENOTDIR, "not on a BPF file system", "mount -t bpf");
+	assert_false(env_exists("/tmp/lbd-pins"));
+}
+
+static void test_mount_point(void **state)
+{
+	struct dataplane_options o = env_options();
+	struct err err = {0};
+
+	o.pin_dir = "/sys/fs/bpf";
+	assert_refused(&o, -EINVAL, "mount point", "/sys/fs/bpf/lbd");
+	assert_int_equal(dataplane_detach_all("/sys/fs/bpf", &err), -EINVAL);
+}
+
+static void unmounted(void *arg)
+{
+	struct dataplane_options o = env_options();
+	struct dataplane *d;
+
+	if (unshare(CLONE_NEWNS) < 0 || umount("/sys/fs/bpf") < 0)
+		_exit(2);
+	d = env_open(&o, false);
+	env_commit(d);
+	_exit(env_exists(PIN_DIR "/meta") ? 0 : 3);
+}
+
+static void test_mounts_bpffs(void **state)
+{
+	assert_int_equal(env_child(unmounted, NULL), 0);
+	assert_false(env_exists(PIN_DIR));
+}
+
+static void test_nested_pin_dir(void **state)
+{
+	struct dataplane_options o = env_options();
+	struct dataplane *d;
+	struct err err = {0};
+
+	o.pin_dir = "/sys/fs/bpf/a/b";
+	d = env_open(&o, false);
+	env_commit(d);
+	assert_true(env_exists("/sys/fs/bpf/a/b/meta"));
+	dataplane_close(d);
+	assert_int_equal(dataplane_detach_all("/sys/fs/bpf/a/b", &err), 0);
+	assert_int_equal(rmdir("/sys/fs/bpf/a"), 0);
+}
+
+static void test_detach_all(void **state)
+{
+	struct dataplane_options o = env_options();
+	struct dataplane *d = env_open(&o, false);
+	struct err err = {0};
+
+	sh("ip link add lb0 type veth peer name lb0p");
+	env_attach(d, "lb0");
+	dataplane_close(d);
+	d = env_open(&o, true); /* leaves next/ behind */
+	dataplane_close(d);
+	assert_int_equal(dataplane_detach_all(PIN_DIR, &err), 0);
+	assert_false(env_exists(PIN_DIR));
+	sh("! ip link show dev lb0 | grep -q xdp"); /* at once, not some time later */
+	assert_int_equal(dataplane_detach_all(PIN_DIR, &err), 0);
+	assert_int_equal(dataplane_detach_all("/tmp", &err), -EINVAL);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_teardown(name, env_reset)
+	const struct CMUnitTest tests[] = {
+		TEST(test_new),
+		TEST(test_adopt_after_kill),
+		TEST(test_smaller_wish_keeps_maps),
+		TEST(test_grow_all),
+		TEST(test_grow_slots_only),
+		TEST(test_other_svc_seed),
+		TEST(test_grow_merges_slot_live),
+		TEST(test_other_seed),
+		TEST(test_stale_layout),
+		TEST(test_incomplete),
+		TEST(test_wrong_map),
+		TEST(test_sizes_out_of_range),
+		TEST(test_no_bpffs_elsewhere),
+		TEST(test_mount_point),
+		TEST(test_mounts_bpffs),
+		TEST(test_nested_pin_dir),
+		TEST(test_detach_all),
+	};
+
+	dataplane_env_enter();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
