@@ -114,6 +114,9 @@ AI __u32 lb_steer_syn(const struct lb_steer_in *in, struct lb_steer_state *s)
 	__u64 *cell = lb_syn_cell(in->h);
 
 	s->stats->n[LB_STEER_SYN]++;
+	/* Nobody gets it: no trace either, an earlier SYN of the flow may still be answered. */
+	if (!in->current)
+		return 0;
 	if (s->way < LB_FLOW_WAYS) {
 		*(volatile __u64 *)&s->bucket->e[s->way & (LB_FLOW_WAYS - 1)] = 0;
 		s->stats->n[LB_STEER_EXPIRE]++;
