@@ -48,7 +48,7 @@ static int service_cmp(const void *a, const void *b)
 static void normalise(struct config_service *s)
 {
 	struct cfg_template fresh;
-	bool gue = s->forward == LB_FORWARD_GUE;
+	bool gue = false;
 
 	cfg_template_init(&fresh);
 	for (unsigned int i = 0; i < s->n_backends; i++)
@@ -109,7 +109,7 @@ static void read_sections(struct cfg *c, struct config *g, struct cfg_services *
 		cfg_read_defaults(c, values[T_DEFAULTS], &template);
 	if (values[T_SERVICES])
 		cfg_read_services(c, values[T_SERVICES], &template, services);
-	if (!services->n && (!values[T_SERVICES] || values[T_SERVICES]->type == YAML_SEQUENCE_NODE))
+	if (!services->n && !diags_errors(c->diags))
 		cfg_warn(c, values[T_SERVICES] ? values[T_SERVICES] : root, NULL,
 			 "there are no services: every packet will pass untouched");
 	cfg_check_all(c, services, g);

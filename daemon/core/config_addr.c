@@ -25,11 +25,13 @@ static const char *literal_hint(const char *text)
 		return "write an IPv4 address as a.b.c.d";
 	if (text[0] == '[')
 		return "leave the brackets out";
+	if (strchr(text, ':'))
+		return "an IPv6 address is like 2001:db8::10";
 	for (; *text; text++) {
 		if (isalpha((unsigned char)*text) && !isxdigit((unsigned char)*text))
 			return "names are not looked up: the balancer must start without DNS; write the address";
 	}
-	return "an address is like 192.0.2.10 or 2001:db8::10";
+	return "an IPv4 address is like 192.0.2.10, four numbers from 0 to 255 without leading zeros";
 }
 
 /* Why @a is not good for anything here; NULL when it is. */

@@ -6,6 +6,7 @@
  * of two places and names the earlier, whatever the order of the search.
  */
 #include "core/config_private.h"
+#include "core/maglev.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -255,8 +256,8 @@ static struct claim *vip_claims(struct cfg *c, const struct cfg_services *all, b
 	for (unsigned int i = 0; i < all->n; i++) {
 		const struct cfg_service *s = &all->v[i];
 
-		if (ports && !s->s.port)
-			continue; /* its port could not be read */
+		if (ports && (!s->s.port || !s->s.protocol))
+			continue; /* they could not be read */
 		for (unsigned int j = 0; j < s->s.n_vips; j++, n++) {
 			v[n].addr = s->s.vips[j];
 			v[n].port = ports ? s->s.port : 0;
@@ -322,12 +323,50 @@ static void check_vips(struct cfg *c, const struct cfg_services *all)
 	free(v);
 }
 
+/* Slots that the service's table takes, in whole lines. */
+static __u64 slots_of(struct cfg *c, const struct cfg_service *s)
+{
+	struct maglev_backend *b;
+	__u32 m = s->s.table_size;
+
+	if (!m) {
+		b = calloc(s->n_backends ? s->n_backends : 1, sizeof(*b));
+		if (!b) {
+			c->oom = true;
+			return 0;
+		}
+		for (unsigned int i = 0; i < s->n_backends; i++) {
+			b[i].addr = s->backends[i].b.addr;
+			b[i].weight = s->backends[i].b.weight;
+		}
+		m = maglev_m_by_rule(b, s->n_backends);
+		free(b);
+	}
+	return (m + LB_SLOTS_PER_LINE - 1ull) / LB_SLOTS_PER_LINE * LB_SLOTS_PER_LINE;
+}
+
+static void check_slots(struct cfg *c, const struct cfg_services *all, const struct config_dataplane *d)
+{
+	__u32 limit = d->max_slots ? d->max_slots : CONFIG_SLOTS_MAX;
+	__u64 sum = 0;
+
+	for (unsigned int i = 0; i < all->n; i++)
+		sum += slots_of(c, &all->v[i]);
+	if (sum <= limit)
+		return;
+	check_error(c, all->mark,
+		    d->max_slots ? "raise max-slots, or choose smaller tables by table-size" :
+				   "choose smaller tables by table-size",
+		    "services: their tables take %llu slots, but %s %u", (unsigned long long)sum,
+		    d->max_slots ? "dataplane.max-slots is" : "the limit is", limit);
+}
+
 void cfg_check_all(struct cfg *c, const struct cfg_services *all, const struct config *g)
 {
-	(void)g;
 	check_service_names(c, all);
 	check_vips(c, all);
 	if (all->n_backends > LB_BIDX_MAX)
 		check_error(c, all->mark, "a server counts once for each service that it is in",
 			    "services: %u backends in all are too many, the limit is %u", all->n_backends, LB_BIDX_MAX);
+	check_slots(c, all, &g->dataplane);
 }

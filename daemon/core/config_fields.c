@@ -130,7 +130,8 @@ static void read_number(struct cfg *c, const struct cfg_field *f, const yaml_nod
 		cfg_error(c, node, duration ? duration_hint(text) : hint, "%s: '%s' is not %s", f->key, text,
 			  kind_words[f->kind]);
 	else if (r == -EDOM)
-		cfg_error(c, node, NULL, "%s: '%s' is not a whole number of seconds", f->key, text);
+		cfg_error(c, node, "write seconds, minutes or hours: 2s, 5m, 1h",
+			  "%s: '%s' is not a whole number of seconds", f->key, text);
 	else if (r || v < f->min || v > f->max)
 		cfg_error(c, node, hint, "%s: %s is out of range", f->key, text);
 	else if (quoted && !duration)
@@ -241,8 +242,9 @@ static void read_field(struct cfg *c, const struct cfg_field *f, const yaml_node
 }
 
 /* ---- mappings ---------------------------------------------------------------------------------------------------- */
-static void unknown_key(struct cfg *c, const yaml_node_t *key, const char *what, const struct cfg_field *fields,
-			unsigned int n)
+/* The name of the row that was most likely meant, or NULL. */
+static const char *unknown_key(struct cfg *c, const yaml_node_t *key, const char *what, const struct cfg_field *fields,
+			       unsigned int n)
 {
 	const char *names[CFG_FIELDS_MAX + 1] = { NULL }, *text, *near;
 	char hint[400];
@@ -250,7 +252,7 @@ static void unknown_key(struct cfg *c, const yaml_node_t *key, const char *what,
 
 	if (diags_errors(c->diags) > DIAG_MAX) { /* nobody will read it: spare the search */
 		diags_add(c->diags, DIAG_ERROR, cfg_mark(key), NULL, "unknown key");
-		return;
+		return NULL;
 	}
 	text = (const char *)key->data.scalar.value;
 	for (unsigned int i = 0; i < n; i++)
@@ -266,38 +268,67 @@ static void unknown_key(struct cfg *c, const yaml_node_t *key, const char *what,
 			len += (size_t)snprintf(hint + len, sizeof(hint) - len, "%s %s", i ? "," : ":", names[i]);
 	}
 	cfg_error(c, key, hint, "unknown key '%s' in %s", text, what);
+	return near;
 }
 
-static void read_pair(struct cfg *c, const yaml_node_t *key, yaml_node_t *value, const char *what,
-		      const struct cfg_field *fields, unsigned int n, void *base, yaml_node_t **values,
-		      const yaml_node_t **keys)
+struct reading {
+	struct cfg *c;
+	const char *what;
+	const struct cfg_field *fields;
+	unsigned int n;
+	const yaml_node_t *keys[CFG_FIELDS_MAX]; /* where each key was given first */
+	const char *meant[CFG_FIELDS_MAX];       /* keys that somebody misspelled: not to be missed as well */
+};
+
+static void read_pair(struct reading *r, const yaml_node_t *key, yaml_node_t *value, void *base, yaml_node_t **values)
 {
-	if (key->type != YAML_SCALAR_NODE || strlen((char *)key->data.scalar.value) != key->data.scalar.length) {
-		cfg_error(c, key, "a key is a plain word", "expected a key of %s, found %s", what, cfg_node_words(key));
+	const char *text = (const char *)key->data.scalar.value, *near;
+	struct cfg *c = r->c;
+
+	if (key->type != YAML_SCALAR_NODE || strlen(text) != key->data.scalar.length) {
+		cfg_error(c, key, "a key is a plain word", "expected a key of %s, found %s", r->what,
+			  cfg_node_words(key));
 		return;
 	}
-	for (unsigned int i = 0; i < n; i++) {
-		if (strcmp(fields[i].key, (char *)key->data.scalar.value) != 0)
+	for (unsigned int i = 0; i < r->n; i++) {
+		if (strcmp(r->fields[i].key, text) != 0)
 			continue;
-		if (keys[i]) {
-			cfg_error(c, key, "remove one of the two", "'%s' is given twice in %s, first on line %zu",
-				  fields[i].key, what, keys[i]->start_mark.line + 1);
+		if (r->keys[i]) {
+			cfg_error(c, key, "remove one of the two", "'%s' is given twice in %s, first on line %zu", text,
+				  r->what, r->keys[i]->start_mark.line + 1);
 			return;
 		}
-		keys[i] = key;
+		r->keys[i] = key;
 		values[i] = value;
-		read_field(c, &fields[i], value, base);
+		read_field(c, &r->fields[i], value, base);
 		return;
 	}
-	unknown_key(c, key, what, fields, n);
+	near = unknown_key(c, key, r->what, r->fields, r->n);
+	for (unsigned int i = 0; near && i < r->n; i++) {
+		if (near == r->fields[i].key)
+			r->meant[i] = near;
+	}
+}
+
+static void find_missing(const struct reading *r, const yaml_node_t *node)
+{
+	char hint[160];
+
+	for (unsigned int i = 0; i < r->n; i++) {
+		const struct cfg_field *f = &r->fields[i];
+
+		if (!f->required || r->keys[i] || r->meant[i])
+			continue;
+		limits_hint(f, hint, sizeof(hint));
+		cfg_error(r->c, node, f->kind == CFG_UINT ? hint : f->what, "%s needs the key '%s'", r->what, f->key);
+	}
 }
 
 bool cfg_read_map(struct cfg *c, yaml_node_t *node, const char *what, const struct cfg_field *fields, unsigned int n,
 		  void *base, yaml_node_t **values)
 {
-	const yaml_node_t *keys[CFG_FIELDS_MAX] = { NULL };
+	struct reading r = { .c = c, .what = what, .fields = fields, .n = n };
 	yaml_node_pair_t *pair;
-	char hint[160];
 
 	assert(n <= CFG_FIELDS_MAX);
 	memset(values, 0, n * sizeof(*values));
@@ -307,14 +338,8 @@ bool cfg_read_map(struct cfg *c, yaml_node_t *node, const char *what, const stru
 		return false;
 	}
 	for (pair = node->data.mapping.pairs.start; pair < node->data.mapping.pairs.top; pair++)
-		read_pair(c, yaml_document_get_node(&c->doc, pair->key), yaml_document_get_node(&c->doc, pair->value),
-			  what, fields, n, base, values, keys);
-	for (unsigned int i = 0; i < n; i++) {
-		if (!fields[i].required || keys[i])
-			continue;
-		limits_hint(&fields[i], hint, sizeof(hint));
-		cfg_error(c, node, fields[i].kind == CFG_UINT ? hint : fields[i].what, "%s needs the key '%s'", what,
-			  fields[i].key);
-	}
+		read_pair(&r, yaml_document_get_node(&c->doc, pair->key), yaml_document_get_node(&c->doc, pair->value),
+			  base, values);
+	find_missing(&r, node);
 	return true;
 }

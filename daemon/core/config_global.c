@@ -4,6 +4,7 @@
 #include "core/config_value.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -161,14 +162,19 @@ void cfg_read_metrics(struct cfg *c, yaml_node_t *node, struct config *g)
 	static const char hint[] = "write ADDRESS:PORT, for example 127.0.0.1:9917 or \"[::1]:9917\"";
 	yaml_node_t *listen;
 	const char *text;
+	int r;
 
 	if (!cfg_read_map(c, node, "metrics", metrics_fields, 1, g, &listen) || !listen)
 		return;
-	text = listen->type == YAML_SCALAR_NODE ? cfg_text(c, "listen", "ADDRESS:PORT", listen) : NULL;
-	if (listen->type != YAML_SCALAR_NODE)
+	if (listen->type != YAML_SCALAR_NODE) {
 		cfg_error(c, listen, hint, "listen: expected ADDRESS:PORT, found %s", cfg_node_words(listen));
-	else if (text && value_parse_endpoint(text, &g->metrics_addr, &g->metrics_port))
-		cfg_error(c, listen, hint, "listen: '%s' is not an address and a port", text);
+		return;
+	}
+	text = cfg_text(c, "listen", "ADDRESS:PORT", listen);
+	r = text ? value_parse_endpoint(text, &g->metrics_addr, &g->metrics_port) : 0;
+	if (r)
+		cfg_error(c, listen, r == -ERANGE ? "a port is a number from 1 to 65535" : hint,
+			  "listen: '%s' is not an address and a port", text);
 	g->has_metrics = true;
 }
 

@@ -48,6 +48,23 @@ void cfg_read_service_probe(struct cfg *c, yaml_node_t *node, const yaml_node_t 
 			    const struct probe_spec *inherited, __u8 protocol, struct probe_spec *out);
 void cfg_print_probe(FILE *out, int indent, const struct probe_spec *s);
 
+/* ---- config_probe_values.c: keys with a shape of their own --------------------------------------------------------- */
+void cfg_read_expect(struct cfg *c, yaml_node_t *node, struct probe_spec *s);
+/* @out has PROBE_DATA_MAX bytes; *@len is 0 after an error. */
+void cfg_read_data(struct cfg *c, const char *key, const yaml_node_t *node, __u8 *out, __u32 *len);
+void cfg_print_expect(FILE *out, int indent, const struct probe_spec *s);
+void cfg_print_data(FILE *out, int indent, const char *key, const __u8 *data, __u32 len);
+
+/* ---- config_backend.c ---------------------------------------------------------------------------------------------- */
+extern const struct cfg_choice cfg_forwards[];
+/* What is wrong with a name of a service or backend, or NULL. */
+const char *cfg_check_name(const char *text);
+#define CFG_NAME_HINT "a name is letters, digits and . _ - : only"
+#define CFG_BACKENDS_HINT "backends is a list like - {address: 10.0.1.11}"
+/* Read the list @node into @s. @weight: of those that name none. Beyond the limit of @all nothing is kept. */
+void cfg_read_backends(struct cfg *c, yaml_node_t *node, __u32 weight, struct cfg_services *all, struct cfg_service *s);
+void cfg_print_backends(FILE *out, const struct config_service *s);
+
 /* ---- config_service.c -------------------------------------------------------------------------------------------- */
 void cfg_template_init(struct cfg_template *t);
 void cfg_read_defaults(struct cfg *c, yaml_node_t *node, struct cfg_template *t);

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* config_service.c - `defaults` and `services` with their backends: reading one by one, and printing. */
+/* config_service.c - `defaults` and `services`: reading one by one, and printing. Backends: config_backend.c. */
 #include "core/config_private.h"
 #include "core/maglev.h"
 
-#include <ctype.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,9 +14,6 @@
 #define ON_UDP 1u
 #define ON_GUE 2u
 
-static const struct cfg_choice forwards[] = {
-	{ "ipip", LB_FORWARD_IPIP }, { "gue", LB_FORWARD_GUE }, { "l2", LB_FORWARD_L2 }, { NULL, 0 },
-};
 static const struct cfg_choice hashes[] = {
 	{ "5-tuple", CONFIG_HASH_5TUPLE }, { "source", CONFIG_HASH_SOURCE }, { NULL, 0 },
 };
@@ -26,81 +22,45 @@ static const struct cfg_choice udps[] = {
 };
 static const struct cfg_choice protocols[] = { { "tcp", IPPROTO_TCP }, { "udp", IPPROTO_UDP }, { NULL, 0 } };
 
-/* Names go into commands, metric labels and log fields unquoted. */
-static const char *check_name(const char *text)
-{
-	if (*text == '-' || *text == '.')
-		return "it begins with - or .";
-	for (; *text; text++) {
-		if (!isalnum((unsigned char)*text) && !strchr("._:-", *text))
-			return "it holds a character that a name can not have";
-	}
-	return NULL;
-}
-#define NAME_HINT "a name is letters, digits and . _ - : only"
+/* Keys that `defaults` may hold for all services; rows of both tables. */
+enum { F_FORWARD, F_HASH, F_TABLE_SIZE, F_GRACE, F_SLOW_START, F_DRAIN_TIMEOUT, F_PANIC, F_GUE_PORT, F_UDP, F_UDP_IDLE, F_PROBE, F_MAX };
 
-/* Keys of a service, of which `defaults` may hold the first S_SHARED. */
-enum {
-	S_FORWARD,
-	S_HASH,
-	S_UDP,
-	S_UDP_IDLE,
-	S_TABLE_SIZE,
-	S_GUE_PORT,
-	S_GRACE,
-	S_SLOW_START,
-	S_DRAIN_TIMEOUT,
-	S_PANIC,
-	S_PROBE,
-	S_SHARED,
-	S_NAME = S_SHARED,
-	S_VIP,
-	S_PORT,
-	S_PROTOCOL,
-	S_BACKENDS,
-	S_MAX
-};
+#define SHARED_FIELDS(at)                                                                                                \
+	[at + F_FORWARD] = { "forward", CFG_ENUM, CFG_MEMBER(config_service, forward), .choices = cfg_forwards },        \
+	[at + F_HASH] = { "hash", CFG_ENUM, CFG_MEMBER(config_service, hash), .choices = hashes },                       \
+	[at + F_TABLE_SIZE] = { "table-size", CFG_AUTO, CFG_MEMBER(config_service, table_size), .min = 1,                \
+				.max = LB_M_MAX },                                                                       \
+	[at + F_GRACE] = { "grace", CFG_S, CFG_MEMBER(config_service, grace_s), .max = DAY_S },                          \
+	[at + F_SLOW_START] = { "slow-start", CFG_MS, CFG_MEMBER(config_service, slow_start_ms), .max = DAY_MS },        \
+	[at + F_DRAIN_TIMEOUT] = { "drain-timeout", CFG_MS, CFG_MEMBER(config_service, drain_timeout_ms),                \
+				   .max = DAY_MS },                                                                      \
+	[at + F_PANIC] = { "panic-threshold", CFG_PERCENT, CFG_MEMBER(config_service, panic_threshold_pct),              \
+			   .max = 100 },                                                                                 \
+	[at + F_GUE_PORT] = { "gue-port", CFG_UINT, CFG_MEMBER(config_service, gue_port), .min = 1, .max = 65535,        \
+			      .what = "a port", .only = ON_GUE },                                                        \
+	[at + F_UDP] = { "udp", CFG_ENUM, CFG_MEMBER(config_service, udp), .choices = udps, .only = ON_UDP },            \
+	[at + F_UDP_IDLE] = { "udp-idle", CFG_S, CFG_MEMBER(config_service, udp_idle_s), .min = 1, .max = 3600,          \
+			      .only = ON_UDP },                                                                          \
+	[at + F_PROBE] = { .key = "probe", .kind = CFG_NODE }
 
-#define SHARED_FIELDS                                                                                                 \
-	[S_FORWARD] = { "forward", CFG_ENUM, CFG_MEMBER(config_service, forward), .choices = forwards },              \
-	[S_HASH] = { "hash", CFG_ENUM, CFG_MEMBER(config_service, hash), .choices = hashes },                         \
-	[S_UDP] = { "udp", CFG_ENUM, CFG_MEMBER(config_service, udp), .choices = udps, .only = ON_UDP },              \
-	[S_UDP_IDLE] = { "udp-idle", CFG_S, CFG_MEMBER(config_service, udp_idle_s), .min = 1, .max = 3600,            \
-			 .only = ON_UDP },                                                                            \
-	[S_TABLE_SIZE] = { "table-size", CFG_AUTO, CFG_MEMBER(config_service, table_size), .min = 1,                  \
-			   .max = LB_M_MAX },                                                                         \
-	[S_GUE_PORT] = { "gue-port", CFG_UINT, CFG_MEMBER(config_service, gue_port), .min = 1, .max = 65535,          \
-			 .what = "a port", .only = ON_GUE },                                                          \
-	[S_GRACE] = { "grace", CFG_S, CFG_MEMBER(config_service, grace_s), .max = DAY_S },                            \
-	[S_SLOW_START] = { "slow-start", CFG_MS, CFG_MEMBER(config_service, slow_start_ms), .max = DAY_MS },          \
-	[S_DRAIN_TIMEOUT] = { "drain-timeout", CFG_MS, CFG_MEMBER(config_service, drain_timeout_ms), .max = DAY_MS }, \
-	[S_PANIC] = { "panic-threshold", CFG_PERCENT, CFG_MEMBER(config_service, panic_threshold_pct), .max = 100 },  \
-	[S_PROBE] = { .key = "probe", .kind = CFG_NODE }
-
+enum { S_NAME, S_VIP, S_PORT, S_PROTOCOL, S_BACKENDS, S_SHARED, S_MAX = S_SHARED + F_MAX };
 static const struct cfg_field service_fields[S_MAX] = {
-	SHARED_FIELDS,
-	[S_NAME] = { "name", CFG_TEXT, true, CFG_MEMBER(config_service, name), .check = check_name, .what = NAME_HINT },
+	[S_NAME] = { "name", CFG_TEXT, true, CFG_MEMBER(config_service, name), .check = cfg_check_name,
+		     .what = CFG_NAME_HINT },
 	[S_VIP] = { .key = "vip", .kind = CFG_NODE, .required = true, .what = "vip is one address, or a list of them" },
 	[S_PORT] = { "port", CFG_UINT, true, CFG_MEMBER(config_service, port), .min = 1, .max = 65535,
 		     .what = "a port" },
 	[S_PROTOCOL] = { "protocol", CFG_ENUM, CFG_MEMBER(config_service, protocol), .choices = protocols },
-	[S_BACKENDS] = { .key = "backends", .kind = CFG_NODE, .required = true, .what = "backends is a list like - {address: 10.0.1.11}" },
+	[S_BACKENDS] = { .key = "backends", .kind = CFG_NODE, .required = true, .what = CFG_BACKENDS_HINT },
+	SHARED_FIELDS(S_SHARED),
 };
 
-enum { D_WEIGHT = S_SHARED, D_MAX };
+enum { D_WEIGHT = F_MAX, D_MAX };
 static const struct cfg_field default_fields[D_MAX] = {
-	SHARED_FIELDS,
+	SHARED_FIELDS(0),
 	[D_WEIGHT] = { "weight", CFG_UINT, CFG_MEMBER(cfg_template, weight), .min = 1, .max = 65535 },
 };
 _Static_assert(offsetof(struct cfg_template, s) == 0, "the shared rows count from the service");
-
-enum { B_ADDRESS, B_NAME, B_WEIGHT, B_FORWARD, B_MAX };
-static const struct cfg_field backend_fields[B_MAX] = {
-	[B_ADDRESS] = { .key = "address", .kind = CFG_NODE, .required = true, .what = "for example {address: 10.0.1.11}" },
-	[B_NAME] = { "name", CFG_TEXT, CFG_MEMBER(config_backend, name), .check = check_name, .what = NAME_HINT },
-	[B_WEIGHT] = { "weight", CFG_UINT, CFG_MEMBER(config_backend, weight), .max = 65535 },
-	[B_FORWARD] = { "forward", CFG_ENUM, CFG_MEMBER(config_backend, forward), .choices = forwards },
-};
 
 void cfg_services_done(struct cfg_services *s)
 {
@@ -113,7 +73,6 @@ void cfg_services_done(struct cfg_services *s)
 void cfg_template_init(struct cfg_template *t)
 {
 	memset(t, 0, sizeof(*t));
-	t->s.protocol = IPPROTO_TCP;
 	t->s.gue_port = 6080;
 	t->s.slow_start_ms = 30 * 1000;
 	t->s.drain_timeout_ms = 300 * 1000;
@@ -152,62 +111,10 @@ void cfg_read_defaults(struct cfg *c, yaml_node_t *node, struct cfg_template *t)
 
 	if (!cfg_read_map(c, node, "defaults", default_fields, D_MAX, t, values))
 		return;
-	if (values[S_TABLE_SIZE])
-		check_table_size(c, values[S_TABLE_SIZE], t->s.table_size);
-	if (values[S_PROBE])
-		cfg_read_default_probe(c, values[S_PROBE], &t->s.probe);
-}
-
-/* ---- backends ------------------------------------------------------------------------------------------------------ */
-static void read_backend(struct cfg *c, yaml_node_t *node, const struct cfg_template *t, struct cfg_service *s,
-			 struct cfg_backend *out)
-{
-	yaml_node_t *values[B_MAX];
-
-	memset(out, 0, sizeof(*out));
-	out->b.weight = t->weight;
-	out->b.forward = s->s.forward;
-	if (!cfg_read_map(c, node, "a backend", backend_fields, B_MAX, &out->b, values)) {
-		s->whole = false;
-		return;
-	}
-	out->addr_mark = cfg_mark(values[B_ADDRESS] ? values[B_ADDRESS] : node);
-	out->name_mark = cfg_mark(values[B_NAME] ? values[B_NAME] : node);
-	out->has_addr = values[B_ADDRESS] && cfg_read_addr(c, "address", values[B_ADDRESS], &out->b.addr);
-	if (!out->has_addr)
-		s->whole = false;
-	else if (!out->b.name[0])
-		addr_format(&out->b.addr, out->b.name);
-}
-
-static void read_backends(struct cfg *c, yaml_node_t *node, const struct cfg_template *t, struct cfg_services *all,
-			  struct cfg_service *s)
-{
-	size_t n;
-
-	s->whole = true;
-	s->backends_mark = cfg_mark(node);
-	if (node->type != YAML_SEQUENCE_NODE || !cfg_items(node)) {
-		cfg_error(c, node, service_fields[S_BACKENDS].what, "backends: expected a list of at least one, found %s",
-			  node->type == YAML_SEQUENCE_NODE ? "an empty list" : cfg_node_words(node));
-		s->whole = false;
-		return;
-	}
-	n = cfg_items(node);
-	/* Beyond the limit nothing is kept; cfg_check_all() tells. */
-	if (n > LB_BIDX_MAX - (all->n_backends < LB_BIDX_MAX ? all->n_backends : LB_BIDX_MAX)) {
-		all->n_backends += (unsigned int)n;
-		s->whole = false;
-		return;
-	}
-	all->n_backends += (unsigned int)n;
-	s->backends = calloc(n, sizeof(*s->backends));
-	if (!s->backends) {
-		c->oom = true;
-		return;
-	}
-	for (; s->n_backends < n; s->n_backends++)
-		read_backend(c, cfg_item(c, node, s->n_backends), t, s, &s->backends[s->n_backends]);
+	if (values[F_TABLE_SIZE])
+		check_table_size(c, values[F_TABLE_SIZE], t->s.table_size);
+	if (values[F_PROBE])
+		cfg_read_default_probe(c, values[F_PROBE], &t->s.probe);
 }
 
 /* ---- services ------------------------------------------------------------------------------------------------------ */
@@ -228,24 +135,25 @@ static void read_vips(struct cfg *c, yaml_node_t *node, struct cfg_service *s)
 	}
 }
 
-static bool uses_gue(const struct config_service *s, const struct cfg_backend *b, unsigned int n)
+static bool uses_gue(const struct cfg_service *s)
 {
-	bool gue = s->forward == LB_FORWARD_GUE;
-
-	for (unsigned int i = 0; i < n; i++)
-		gue = gue || b[i].b.forward == LB_FORWARD_GUE;
-	return gue;
+	for (unsigned int i = 0; i < s->n_backends; i++) {
+		if (s->backends[i].b.forward == LB_FORWARD_GUE)
+			return true;
+	}
+	return false;
 }
 
 /* Keys that say something about a kind of service that this one is not. */
 static void warn_idle_keys(struct cfg *c, yaml_node_t **values, const struct cfg_service *s)
 {
-	for (unsigned int i = S_UDP; i <= S_UDP_IDLE; i++) {
-		if (values[i] && s->s.protocol != IPPROTO_UDP)
+	for (unsigned int i = S_SHARED + F_UDP; i <= S_SHARED + F_UDP_IDLE; i++) {
+		if (values[i] && s->s.protocol == IPPROTO_TCP)
 			cfg_warn(c, values[i], NULL, "%s has no effect: the protocol is tcp", service_fields[i].key);
 	}
-	if (values[S_GUE_PORT] && s->whole && !uses_gue(&s->s, s->backends, s->n_backends))
-		cfg_warn(c, values[S_GUE_PORT], NULL, "gue-port has no effect: nothing is forwarded by gue");
+	if (values[S_SHARED + F_GUE_PORT] && s->whole && !uses_gue(s))
+		cfg_warn(c, values[S_SHARED + F_GUE_PORT], NULL,
+			 "gue-port has no effect: nothing is forwarded by gue");
 }
 
 static void read_service(struct cfg *c, yaml_node_t *node, const struct cfg_template *t, struct cfg_services *all,
@@ -257,19 +165,22 @@ static void read_service(struct cfg *c, yaml_node_t *node, const struct cfg_temp
 	memset(s, 0, sizeof(*s));
 	s->s = t->s;
 	s->s.mark = cfg_mark(node);
+	s->s.protocol = 0;
 	if (!cfg_read_map(c, node, "a service", service_fields, S_MAX, &s->s, values))
 		return;
+	if (!values[S_PROTOCOL]) /* else, if it is still 0, it could not be read */
+		s->s.protocol = IPPROTO_TCP;
 	where = values[S_NAME] ? values[S_NAME] : node;
 	s->name_mark = cfg_mark(where);
 	s->port_mark = cfg_mark(values[S_PORT] ? values[S_PORT] : node);
-	s->table_mark = cfg_mark(values[S_TABLE_SIZE] ? values[S_TABLE_SIZE] : node);
-	if (values[S_TABLE_SIZE])
-		check_table_size(c, values[S_TABLE_SIZE], s->s.table_size);
+	s->table_mark = cfg_mark(values[S_SHARED + F_TABLE_SIZE] ? values[S_SHARED + F_TABLE_SIZE] : node);
+	if (values[S_SHARED + F_TABLE_SIZE])
+		check_table_size(c, values[S_SHARED + F_TABLE_SIZE], s->s.table_size);
 	if (values[S_VIP])
 		read_vips(c, values[S_VIP], s);
 	if (values[S_BACKENDS])
-		read_backends(c, values[S_BACKENDS], t, all, s);
-	cfg_read_service_probe(c, values[S_PROBE], where, &t->s.probe, s->s.protocol, &s->s.probe);
+		cfg_read_backends(c, values[S_BACKENDS], t->weight, all, s);
+	cfg_read_service_probe(c, values[S_SHARED + F_PROBE], where, &t->s.probe, s->s.protocol, &s->s.probe);
 	warn_idle_keys(c, values, s);
 	cfg_check_service(c, s);
 }
@@ -300,25 +211,10 @@ void cfg_read_services(struct cfg *c, yaml_node_t *node, const struct cfg_templa
 }
 
 /* ---- printing ------------------------------------------------------------------------------------------------------ */
-static void print_backend(FILE *out, const struct config_backend *b)
-{
-	char addr[ADDR_STRLEN];
-
-	fputs("      - address: ", out);
-	cfg_print_text(out, addr_format(&b->addr, addr));
-	fputc('\n', out);
-	/* The default name may begin with a colon, which a given one may too, but needs no mention. */
-	if (strcmp(addr, b->name) != 0)
-		cfg_print_fields(out, 8, &backend_fields[B_NAME], 1, b, 0);
-	cfg_print_fields(out, 8, &backend_fields[B_WEIGHT], B_MAX - B_WEIGHT, b, 0);
-}
-
 static __u32 printed_keys(const struct config_service *s)
 {
 	__u32 on = s->protocol == IPPROTO_UDP ? ON_UDP : 0;
 
-	if (s->forward == LB_FORWARD_GUE)
-		on |= ON_GUE;
 	for (unsigned int i = 0; i < s->n_backends; i++) {
 		if (s->backends[i].forward == LB_FORWARD_GUE)
 			on |= ON_GUE;
@@ -340,9 +236,7 @@ void cfg_print_service(FILE *out, const struct config_service *s)
 	}
 	fputs("]\n", out);
 	cfg_print_fields(out, 4, &service_fields[S_PORT], 2, s, on);
-	cfg_print_fields(out, 4, service_fields, S_SHARED, s, on);
+	cfg_print_fields(out, 4, &service_fields[S_SHARED], F_MAX, s, on);
 	cfg_print_probe(out, 4, &s->probe);
-	fputs("    backends:\n", out);
-	for (unsigned int i = 0; i < s->n_backends; i++)
-		print_backend(out, &s->backends[i]);
+	cfg_print_backends(out, s);
 }

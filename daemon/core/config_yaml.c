@@ -114,82 +114,15 @@ static bool check_bytes(const char *text, size_t len, struct diags *diags)
 	return true;
 }
 
-/* ---- libyaml's errors in our words ----------------------------------------------------------------------------- */
-struct phrase {
-	const char *theirs; /* beginning of libyaml's text */
-	const char *ours, *hint;
-};
-static const struct phrase phrases[] = {
-	{ "found character that cannot start any token", "this character can not begin a value",
-	  "put the value in quotes" },
-	{ "found a tab character", "a tab stands where only spaces may", "YAML indents with spaces only" },
-	{ "mapping values are not allowed", "a ':' with a value is not possible here",
-	  "check the indentation; put a text that holds ': ' in quotes" },
-	{ "block sequence entries are not allowed", "a list item is not possible here",
-	  "check the indentation; '- ' begins an item only at the start of a line" },
-	{ "block mapping entries are not allowed", "a key is not possible here", "check the indentation" },
-	{ "did not find expected key", "a key was expected here",
-	  "check the indentation: keys of one group begin in the same column" },
-	{ "did not find expected '-' indicator", "a list item beginning with '- ' was expected here",
-	  "check the indentation: the items of one list begin in the same column" },
-	{ "did not find expected ',' or ']'", "a ',' or ']' was expected here", "the list is not closed properly" },
-	{ "did not find expected ',' or '}'", "a ',' or '}' was expected here", "the group is not closed properly" },
-	{ "could not find expected ':'", "a ':' was expected after this key", "write key: value, with a space" },
-	{ "found unexpected end of stream", "the text ends inside quotes", "a quote is not closed" },
-	{ "found unknown escape character", "this escape does not exist in YAML",
-	  "use single quotes, or write \\\\ for a backslash" },
-	{ "did not find expected hexdecimal number", "an escape needs hexadecimal digits here", "for example \\x1b" },
-	{ "did not find expected <document start>", "a new document can not begin here",
-	  "a configuration is one document; check the indentation" },
-	{ "found undefined tag handle", "tags are not supported", "remove the tag" },
-};
-
-/* libyaml's marks count characters. 0 past the end. */
-static __u32 character_at(const char *text, size_t len, size_t index)
-{
-	const char *end = text + len;
-	__u32 cp = 0;
-
-	for (size_t i = 0; i <= index; i++) {
-		if (text >= end)
-			return 0;
-		text += utf8_decode(text, end, &cp);
-	}
-	return cp;
-}
-
-static void syntax_error(const yaml_parser_t *p, const char *text, size_t len, struct diags *diags)
-{
-	const char *problem = p->problem ? p->problem : "not understood";
-	const char *ours = problem, *hint = NULL;
-	struct diag_mark m = mark_from(&p->problem_mark);
-	char begun[160] = "";
-
-	for (size_t i = 0; i < ARRAY_SIZE(phrases); i++) {
-		if (strncmp(problem, phrases[i].theirs, strlen(phrases[i].theirs)) == 0) {
-			ours = phrases[i].ours;
-			hint = phrases[i].hint;
-			break;
-		}
-	}
-	if (ours == phrases[0].ours && character_at(text, len, p->problem_mark.index) == '\t') {
-		ours = phrases[1].ours;
-		hint = phrases[1].hint;
-	}
-	if (p->context && p->context_mark.line != p->problem_mark.line)
-		snprintf(begun, sizeof(begun), " (%s that begins on line %zu)", p->context, p->context_mark.line + 1);
-	diags_add(diags, DIAG_ERROR, m, hint, "syntax: %s%s", ours, begun);
-}
-
+/* ---- events: what nodes do not show, and the limits, before memory is spent ------------------------------------ */
 static int parser_failed(const yaml_parser_t *p, const char *text, size_t len, struct diags *diags)
 {
 	if (p->error == YAML_MEMORY_ERROR)
 		return -ENOMEM;
-	syntax_error(p, text, len, diags);
+	cfg_syntax_error(p, text, len, diags);
 	return -EINVAL;
 }
 
-/* ---- events: what nodes do not show, and the limits, before memory is spent ------------------------------------ */
 struct scan {
 	struct diags *diags;
 	unsigned int nodes, depth, documents;

@@ -11,6 +11,7 @@
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 #define MESSAGE_MAX 600            /* bytes of a message or hint; a quoted value may be megabytes long */
 #define WINDOW 150                 /* so many characters of a line are shown at most */
+#define COLUMN_MAX 100000          /* farther out no excerpt is shown: its place would have to be counted out */
 #define WINDOW_BEFORE 100          /* and so many of them before the mark */
 
 void diags_init(struct diags *d)
@@ -152,25 +153,35 @@ void diags_sort(struct diags *d)
 	}
 }
 
-/* Bounds of line @line (from 1) without its line break. False when the text has no such line. */
-static bool find_line(const struct diags *d, unsigned int line, const char **from, const char **to)
-{
-	const char *p = d->text, *end = p + d->text_len, *nl;
+/* Where the last line was found: sorted diagnostics make one walk through the text, however long it is. */
+struct cursor {
+	unsigned int line; /* from 1 */
+	const char *p;     /* its beginning */
+};
 
-	if (!p || !line)
+/* Bounds of line @line (from 1) without its line break. False when the text has no such line. */
+static bool find_line(const struct diags *d, unsigned int line, struct cursor *cur, const char **from, const char **to)
+{
+	const char *end = d->text + d->text_len, *nl;
+
+	if (!d->text || !line)
 		return false;
-	for (unsigned int i = 1; i < line; i++) {
-		nl = memchr(p, '\n', (size_t)(end - p));
+	if (!cur->p || line < cur->line) {
+		cur->p = d->text;
+		cur->line = 1;
+	}
+	for (; cur->line < line; cur->line++) {
+		nl = memchr(cur->p, '\n', (size_t)(end - cur->p));
 		if (!nl)
 			return false;
-		p = nl + 1;
+		cur->p = nl + 1;
 	}
-	if (p == end)
+	if (cur->p == end)
 		return false;
-	nl = memchr(p, '\n', (size_t)(end - p));
-	*from = p;
+	nl = memchr(cur->p, '\n', (size_t)(end - cur->p));
+	*from = cur->p;
 	*to = nl ? nl : end;
-	if (*to > p && (*to)[-1] == '\r')
+	if (*to > *from && (*to)[-1] == '\r')
 		(*to)--;
 	return true;
 }
@@ -229,7 +240,7 @@ static void print_excerpt(FILE *out, const struct diag_mark *m, const char *p, c
 	fprintf(out, "      | %.*s\n", (int)e.n_below, below);
 }
 
-static void print_item(const struct diags *d, const struct diag *i, FILE *out)
+static void print_item(const struct diags *d, const struct diag *i, struct cursor *cur, FILE *out)
 {
 	const char *file = d->file ? d->file : "(input)";
 	const char *from, *to;
@@ -240,7 +251,7 @@ static void print_item(const struct diags *d, const struct diag *i, FILE *out)
 		fprintf(out, "%s: ", file);
 	fprintf(out, "%s: %s\n", i->level == DIAG_ERROR ? "error" : "warning",
 		i->message ? i->message : "(out of memory: the message is lost)");
-	if (find_line(d, i->mark.line, &from, &to))
+	if (i->mark.column <= COLUMN_MAX && find_line(d, i->mark.line, cur, &from, &to))
 		print_excerpt(out, &i->mark, from, to);
 	if (i->hint)
 		fprintf(out, "hint: %s\n", i->hint);
@@ -249,9 +260,10 @@ static void print_item(const struct diags *d, const struct diag *i, FILE *out)
 void diags_print(const struct diags *d, FILE *out)
 {
 	size_t errors = d->errors, warnings = d->warnings;
+	struct cursor cur = { 0, NULL };
 
 	for (size_t i = 0; i < d->n; i++) {
-		print_item(d, &d->items[i], out);
+		print_item(d, &d->items[i], &cur, out);
 		if (d->items[i].level == DIAG_ERROR)
 			errors--;
 		else

@@ -1,25 +1,26 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Compare what config_check says about DIR/input.yaml with DIR/errors.txt, for each DIR; --update writes errors.txt.
+# run.sh CHECK DIR           compare what CHECK says about DIR/input.yaml with DIR/errors.txt
+# run.sh --update CHECK DIR  write errors.txt anew in every folder of DIR
 set -eu
-update=
-[ "$1" = --update ] && { update=1; shift; }
-check=$1
-shift
-failed=0
-for dir in "$@"; do
-	[ -f "$dir/input.yaml" ] || continue
-	got=$(mktemp)
+
+# What the case says, and its exit status in the last line.
+say() {
 	status=0
-	"$check" "$dir/input.yaml" >"$got" || status=$?
-	[ "$status" -le 1 ] || { echo "$dir: config_check ended with $status"; failed=1; }
-	echo "exit $status" >>"$got"
-	if [ -n "$update" ]; then
-		cmp -s "$got" "$dir/errors.txt" || { cp "$got" "$dir/errors.txt"; echo "updated $dir/errors.txt"; }
-	elif ! diff -u "$dir/errors.txt" "$got"; then
-		echo "$dir: differs; if the new text is right: ninja golden-update"
-		failed=1
-	fi
-	rm -f "$got"
-done
-exit "$failed"
+	"$check" "$1/input.yaml" || status=$?
+	echo "exit $status"
+}
+
+if [ "$1" = --update ]; then
+	check=$2
+	for dir in "$3"/*/; do
+		say "$dir" >"$dir/errors.new"
+		mv "$dir/errors.new" "$dir/errors.txt"
+	done
+	exit 0
+fi
+check=$1
+got=$(mktemp)
+trap 'rm -f "$got"' EXIT
+say "$2" >"$got"
+diff -u "$2/errors.txt" "$got" || { echo "if the new text is right: ninja golden-update, and read the diff"; exit 1; }
