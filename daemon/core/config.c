@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* clang-format off */
 enum { T_DATAPLANE, T_CONTROL, T_METRICS, T_DEFAULTS, T_SERVICES, T_MAX };
 static const struct cfg_field sections[T_MAX] = {
 	[T_DATAPLANE] = { .key = "dataplane", .kind = CFG_NODE, .required = true,
@@ -17,6 +18,7 @@ static const struct cfg_field sections[T_MAX] = {
 	[T_DEFAULTS] = { .key = "defaults", .kind = CFG_NODE },
 	[T_SERVICES] = { .key = "services", .kind = CFG_NODE },
 };
+/* clang-format on */
 
 void config_free(struct config *c)
 {
@@ -28,7 +30,7 @@ void config_free(struct config *c)
 	free(c);
 }
 
-/* ---- from drafts to the result --------------------------------------------------------------------------------------- */
+/* ---- from drafts to the result --------------------------------------------------------------- */
 static int backend_cmp(const void *a, const void *b)
 {
 	return addr_cmp(&((const struct config_backend *)a)->addr, &((const struct config_backend *)b)->addr);
@@ -89,7 +91,7 @@ static int finish(struct config *g, const struct cfg_services *drafts)
 	return 0;
 }
 
-/* ---- parsing ------------------------------------------------------------------------------------------------------------ */
+/* ---- parsing --------------------------------------------------------------------------------- */
 static void read_sections(struct cfg *c, struct config *g, struct cfg_services *services)
 {
 	yaml_node_t *values[T_MAX], *root = yaml_document_get_root_node(&c->doc);
@@ -132,8 +134,8 @@ static int parse(struct cfg *c, struct config *g, struct cfg_services *services,
 int config_parse(const char *file, const char *text, size_t len, struct config **out, struct diags *diags)
 {
 	_cleanup_(config_freep) struct config *g = calloc(1, sizeof(*g));
-	struct cfg_services services = { 0 };
-	struct cfg c = { 0 };
+	struct cfg_services services = {0};
+	struct cfg c = {0};
 	int r;
 
 	/* A byte order mark is no part of the text: columns count without it. */

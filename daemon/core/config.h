@@ -2,11 +2,11 @@
 /*
  * config.h - the configuration as a plain struct: YAML text in, `struct config` or diagnostics out.
  *
- * Pure: no file is opened but by config_load_file() (in config_file.c, the only part that is not pure). Everything is
- * validated here, whole, before anything changes; all errors of a file are reported in one run, each with its place.
- * After success every field holds a usable value:
- * defaults are filled in, so no reader asks "was it given?". Services are sorted by name, VIPs by address, backends by
- * address: the order in the file has no effect on anything.
+ * Pure: no file is opened but by config_load_file() (in config_file.c, the only part that is not pure).
+ * Everything is validated here, whole, before anything changes; all errors of a file are reported in one run,
+ * each with its place. After success every field holds a usable value: defaults are filled in, so no reader
+ * asks "was it given?". Services are sorted by name, VIPs by address, backends by address: the order in the
+ * file has no effect on anything.
  */
 #pragma once
 #include "core/addr.h"
@@ -28,7 +28,7 @@ struct config_dataplane {
 	char interfaces[CONFIG_INTERFACES_MAX][16]; /* sorted, unique */
 	unsigned int n_interfaces;
 	enum config_xdp_mode xdp_mode;
-	char seed_file[CONFIG_PATH_MAX]; /* empty: a random seed, made once and kept in the pinned map `meta` */
+	char seed_file[CONFIG_PATH_MAX]; /* empty: a random seed, made once, kept in the pinned map `meta` */
 	char pin_dir[CONFIG_PATH_MAX];   /* default /sys/fs/bpf/lbd */
 	__u32 max_slots;                 /* 0: from the configuration, with head-room */
 	__u32 max_flows;                 /* flow table entries; default 262144 */
@@ -40,8 +40,8 @@ struct config_dataplane {
 struct config_backend {
 	char name[LB_NAME_MAX]; /* default: the address as text */
 	struct lb_addr addr;
-	__u32 weight; /* 0..65535, default 100; 0 = configured but gets no new flows; in each service one is above 0 */
-	enum lb_forward forward; /* never LB_FORWARD_LOCAL: the daemon finds out which address is this host's own */
+	__u32 weight; /* 0..65535, default 100; 0 = gets no new flows; never 0 for all of a service */
+	enum lb_forward forward; /* never LB_FORWARD_LOCAL: which address is its own, the host knows */
 };
 
 struct config_service {
@@ -56,12 +56,12 @@ struct config_service {
 	__u32 table_size; /* a prime from the offered list, 0 = by rule */
 	__u16 gue_port;   /* default 6080, which it also is where nothing is forwarded by gue */
 	struct probe_spec probe;
-	__u32 slow_start_ms;       /* default 30 s, at most a day; 0 = at once */
-	__u32 drain_timeout_ms;    /* default 300 s, at most a day */
-	__u32 grace_s;             /* default 900, 0..86400 */
-	__u32 udp_idle_s;          /* default 60, 1..3600 */
-	__u32 panic_threshold_pct; /* default 50; 0 = never */
-	struct config_backend *backends; /* owned, at least one, sorted by address; addresses and names unique */
+	__u32 slow_start_ms;             /* default 30 s, at most a day; 0 = at once */
+	__u32 drain_timeout_ms;          /* default 300 s, at most a day */
+	__u32 grace_s;                   /* default 900, 0..86400 */
+	__u32 udp_idle_s;                /* default 60, 1..3600 */
+	__u32 panic_threshold_pct;       /* default 50; 0 = never */
+	struct config_backend *backends; /* owned, at least one, sorted by address; names are unique, too */
 	unsigned int n_backends;
 	struct diag_mark mark; /* where the service stands in the file */
 };
@@ -78,16 +78,16 @@ struct config {
 };
 
 /*
- * Parse and check @text (@len bytes, named @file in messages). On success 0 and *@out owns a complete configuration.
- * On errors -EINVAL, *@out untouched, and @diags holds every error found; -ENOMEM otherwise. Warnings may be in @diags
- * in both cases.
+ * Parse and check @text (@len bytes, named @file in messages). On success 0 and *@out owns a complete
+ * configuration. On errors -EINVAL, *@out untouched, and @diags holds every error found; -ENOMEM otherwise.
+ * Warnings may be in @diags in both cases. @diags is initialised by the caller and forgets what was in it.
  */
 int config_parse(const char *file, const char *text, size_t len, struct config **out, struct diags *diags);
 /* Read @path (at most 16 MiB) and parse it. A file that can not be read is a diagnostic too. */
 int config_load_file(const char *path, struct config **out, struct diags *diags);
 /*
- * The whole of @c as YAML with every default written out; parsed again it gives an equal configuration. The caller
- * frees it. NULL when memory is short.
+ * The whole of @c as YAML with every default written out; parsed again it gives an equal configuration. The
+ * caller frees it. NULL when memory is short.
  */
 char *config_describe(const struct config *c);
 /* Do both mean the same? Places in the file do not count. */

@@ -29,7 +29,7 @@ static const char *literal_hint(const char *text)
 		return "an IPv6 address is like 2001:db8::10";
 	for (; *text; text++) {
 		if (isalpha((unsigned char)*text) && !isxdigit((unsigned char)*text))
-			return "names are not looked up: the balancer must start without DNS; write the address";
+			return "write the address: names are not looked up, the balancer starts without DNS";
 	}
 	return "an IPv4 address is like 192.0.2.10, four numbers from 0 to 255 without leading zeros";
 }
@@ -76,8 +76,8 @@ bool cfg_read_addr(struct cfg *c, const char *key, yaml_node_t *node, struct lb_
 	}
 	reason = unusable_reason(&a);
 	if (reason) {
-		cfg_error(c, node, "it must be a unicast address that other hosts can reach", "%s: %s is %s", key, text,
-			  reason);
+		cfg_error(c, node, "it must be a unicast address that other hosts can reach", "%s: %s is %s",
+			  key, text, reason);
 		return false;
 	}
 	*out = a;

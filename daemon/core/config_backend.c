@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* clang-format off */
 const struct cfg_choice cfg_forwards[] = {
 	{ "ipip", LB_FORWARD_IPIP }, { "gue", LB_FORWARD_GUE }, { "l2", LB_FORWARD_L2 }, { NULL, 0 },
 };
+/* clang-format on */
 
 /* Names go into commands, metric labels and log fields unquoted. */
 const char *cfg_check_name(const char *text)
@@ -22,15 +24,20 @@ const char *cfg_check_name(const char *text)
 	return NULL;
 }
 
+/* clang-format off */
 enum { B_ADDRESS, B_NAME, B_WEIGHT, B_FORWARD, B_MAX };
 static const struct cfg_field backend_fields[B_MAX] = {
-	[B_ADDRESS] = { .key = "address", .kind = CFG_NODE, .required = true, .what = "for example {address: 10.0.1.11}" },
-	[B_NAME] = { "name", CFG_TEXT, CFG_MEMBER(config_backend, name), .check = cfg_check_name, .what = CFG_NAME_HINT },
+	[B_ADDRESS] = { .key = "address", .kind = CFG_NODE, .required = true,
+			.what = "for example {address: 10.0.1.11}" },
+	[B_NAME] = { "name", CFG_TEXT, CFG_MEMBER(config_backend, name), .check = cfg_check_name,
+		     .what = CFG_NAME_HINT },
 	[B_WEIGHT] = { "weight", CFG_UINT, CFG_MEMBER(config_backend, weight), .max = 65535 },
 	[B_FORWARD] = { "forward", CFG_ENUM, CFG_MEMBER(config_backend, forward), .choices = cfg_forwards },
 };
+/* clang-format on */
 
-static void read_backend(struct cfg *c, yaml_node_t *node, __u32 weight, struct cfg_service *s, struct cfg_backend *out)
+static void read_backend(struct cfg *c, yaml_node_t *node, __u32 weight, struct cfg_service *s,
+			 struct cfg_backend *out)
 {
 	yaml_node_t *values[B_MAX];
 
@@ -50,7 +57,8 @@ static void read_backend(struct cfg *c, yaml_node_t *node, __u32 weight, struct 
 		addr_format(&out->b.addr, out->b.name);
 }
 
-void cfg_read_backends(struct cfg *c, yaml_node_t *node, __u32 weight, struct cfg_services *all, struct cfg_service *s)
+void cfg_read_backends(struct cfg *c, yaml_node_t *node, __u32 weight, struct cfg_services *all,
+		       struct cfg_service *s)
 {
 	size_t n;
 

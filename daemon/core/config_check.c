@@ -2,8 +2,8 @@
 /*
  * config_check.c - rules over several values: within a service, and over all services.
  *
- * Uniqueness is found by sorting, so that files at the limits are checked in no time. What is told is told at the later
- * of two places and names the earlier, whatever the order of the search.
+ * Uniqueness is found by sorting, so that files at the limits are checked in no time. What is told is told at
+ * the later of two places and names the earlier, whatever the order of the search.
  */
 #include "core/config_private.h"
 #include "core/maglev.h"
@@ -20,7 +20,7 @@ struct claim {
 	struct lb_addr addr;
 	__u16 port;
 	__u8 protocol;
-	const char *name; /* "" when names play no part */
+	const char *name;  /* "" when names play no part */
 	const char *owner; /* the service it belongs to */
 	struct diag_mark mark;
 };
@@ -74,7 +74,7 @@ static struct claim *claims_new(struct cfg *c, size_t n)
 	return v;
 }
 
-/* ---- within a service ------------------------------------------------------------------------------------------------ */
+/* ---- within a service ------------------------------------------------------------------------ */
 static void clash_vip_in_service(struct cfg *c, const struct claim *first, const struct claim *again)
 {
 	char addr[ADDR_STRLEN];
@@ -88,8 +88,8 @@ static void clash_backend_addr(struct cfg *c, const struct claim *first, const s
 	char addr[ADDR_STRLEN];
 
 	check_error(c, again->mark, "remove one of the two; use weight to give a backend more",
-		    "address: %s is listed twice in this service, first on line %u", addr_format(&again->addr, addr),
-		    first->mark.line);
+		    "address: %s is listed twice in this service, first on line %u",
+		    addr_format(&again->addr, addr), first->mark.line);
 }
 
 static void clash_backend_name(struct cfg *c, const struct claim *first, const struct claim *again)
@@ -141,7 +141,7 @@ static void check_unique_backends(struct cfg *c, const struct cfg_service *s)
 	free(v);
 }
 
-/* A name that reads as an address must be the backend's own, else commands that take either would be ambiguous. */
+/* A name that reads as an address must be the backend's own: commands take either. */
 static void check_names(struct cfg *c, const struct cfg_service *s)
 {
 	for (unsigned int i = 0; i < s->n_backends; i++) {
@@ -173,10 +173,11 @@ static void check_families(struct cfg *c, const struct cfg_service *s)
 
 			if (v4 == addr_is_v4(&b->b.addr))
 				continue;
-			check_error(c, b->addr_mark, "use forward: ipip or gue, or one service for each family",
+			check_error(c, b->addr_mark,
+				    "use forward: ipip or gue, or one service for each family",
 				    "address: %s can not serve VIP %s by l2: one is %s, the other %s",
-				    addr_format(&b->b.addr, addr), addr_format(&s->s.vips[j], vip), family(!v4),
-				    family(v4));
+				    addr_format(&b->b.addr, addr), addr_format(&s->s.vips[j], vip),
+				    family(!v4), family(v4));
 			return; /* the same holds for every other backend of the family */
 		}
 	}
@@ -189,7 +190,8 @@ static void check_weights(struct cfg *c, const struct cfg_service *s)
 	for (unsigned int i = 0; i < s->n_backends; i++)
 		weighty += s->backends[i].b.weight != 0;
 	if (s->whole && !weighty)
-		check_error(c, s->backends_mark, "give at least one a weight; 'lbctl drain' takes a backend out for a while",
+		check_error(c, s->backends_mark,
+			    "give at least one a weight; 'lbctl drain' takes a backend out for a while",
 			    "backends: every weight is 0, so nobody would serve");
 	if (s->s.table_size && weighty > s->s.table_size)
 		check_error(c, s->table_mark, "choose a larger table; 100 slots a backend are a good measure",
@@ -205,11 +207,11 @@ void cfg_check_service(struct cfg *c, const struct cfg_service *s)
 	check_weights(c, s);
 }
 
-/* ---- over all services ------------------------------------------------------------------------------------------------ */
+/* ---- over all services ----------------------------------------------------------------------- */
 static void clash_service_name(struct cfg *c, const struct claim *first, const struct claim *again)
 {
-	check_error(c, again->mark, "rename one of the two", "name: '%s' is a service's already, on line %u", again->name,
-		    first->mark.line);
+	check_error(c, again->mark, "rename one of the two", "name: '%s' is a service's already, on line %u",
+		    again->name, first->mark.line);
 }
 
 static void clash_vip(struct cfg *c, const struct claim *first, const struct claim *again)
@@ -219,8 +221,9 @@ static void clash_vip(struct cfg *c, const struct claim *first, const struct cla
 	if (first->owner == again->owner)
 		return; /* told by clash_vip_in_service */
 	check_error(c, again->mark, "a VIP, port and protocol lead to one service",
-		    "vip: %s port %u/%s belongs to service '%s' already, on line %u", addr_format(&again->addr, addr),
-		    again->port, again->protocol == IPPROTO_UDP ? "udp" : "tcp", first->owner, first->mark.line);
+		    "vip: %s port %u/%s belongs to service '%s' already, on line %u",
+		    addr_format(&again->addr, addr), again->port,
+		    again->protocol == IPPROTO_UDP ? "udp" : "tcp", first->owner, first->mark.line);
 }
 
 static void check_service_names(struct cfg *c, const struct cfg_services *all)
@@ -272,7 +275,8 @@ static struct claim *vip_claims(struct cfg *c, const struct cfg_services *all, b
 }
 
 /* A packet for a backend that is itself a VIP would come back to the balancer. */
-static void check_backends_are_no_vips(struct cfg *c, const struct cfg_services *all, const struct claim *vips, size_t n)
+static void check_backends_are_no_vips(struct cfg *c, const struct cfg_services *all,
+				       const struct claim *vips, size_t n)
 {
 	for (unsigned int i = 0; i < all->n; i++) {
 		for (unsigned int j = 0; j < all->v[i].n_backends; j++) {
@@ -355,8 +359,8 @@ static void check_slots(struct cfg *c, const struct cfg_services *all, const str
 	if (sum <= limit)
 		return;
 	check_error(c, all->mark,
-		    d->max_slots ? "raise max-slots, or choose smaller tables by table-size" :
-				   "choose smaller tables by table-size",
+		    d->max_slots ? "raise max-slots, or choose smaller tables by table-size"
+				 : "choose smaller tables by table-size",
 		    "services: their tables take %llu slots, but %s %u", (unsigned long long)sum,
 		    d->max_slots ? "dataplane.max-slots is" : "the limit is", limit);
 }
@@ -367,6 +371,7 @@ void cfg_check_all(struct cfg *c, const struct cfg_services *all, const struct c
 	check_vips(c, all);
 	if (all->n_backends > LB_BIDX_MAX)
 		check_error(c, all->mark, "a server counts once for each service that it is in",
-			    "services: %u backends in all are too many, the limit is %u", all->n_backends, LB_BIDX_MAX);
+			    "services: %u backends in all are too many, the limit is %u", all->n_backends,
+			    LB_BIDX_MAX);
 	check_slots(c, all, &g->dataplane);
 }

@@ -33,8 +33,8 @@ static bool backends_equal(const struct config_service *a, const struct config_s
 	for (unsigned int i = 0; i < a->n_backends; i++) {
 		const struct config_backend *x = &a->backends[i], *y = &b->backends[i];
 
-		if (strcmp(x->name, y->name) != 0 || addr_cmp(&x->addr, &y->addr) != 0 || x->weight != y->weight ||
-		    x->forward != y->forward)
+		if (strcmp(x->name, y->name) != 0 || addr_cmp(&x->addr, &y->addr) != 0 ||
+		    x->weight != y->weight || x->forward != y->forward)
 			return false;
 	}
 	return true;
@@ -53,12 +53,13 @@ static bool vips_equal(const struct config_service *a, const struct config_servi
 
 bool config_service_equal(const struct config_service *a, const struct config_service *b)
 {
-	return strcmp(a->name, b->name) == 0 && vips_equal(a, b) && a->port == b->port && a->protocol == b->protocol &&
-	       a->forward == b->forward && a->udp == b->udp && a->hash == b->hash && a->table_size == b->table_size &&
-	       a->gue_port == b->gue_port && probe_spec_equal(&a->probe, &b->probe) &&
-	       a->slow_start_ms == b->slow_start_ms && a->drain_timeout_ms == b->drain_timeout_ms &&
-	       a->grace_s == b->grace_s && a->udp_idle_s == b->udp_idle_s &&
-	       a->panic_threshold_pct == b->panic_threshold_pct && backends_equal(a, b);
+	return strcmp(a->name, b->name) == 0 && vips_equal(a, b) && a->port == b->port &&
+	       a->protocol == b->protocol && a->forward == b->forward && a->udp == b->udp &&
+	       a->hash == b->hash && a->table_size == b->table_size && a->gue_port == b->gue_port &&
+	       probe_spec_equal(&a->probe, &b->probe) && a->slow_start_ms == b->slow_start_ms &&
+	       a->drain_timeout_ms == b->drain_timeout_ms && a->grace_s == b->grace_s &&
+	       a->udp_idle_s == b->udp_idle_s && a->panic_threshold_pct == b->panic_threshold_pct &&
+	       backends_equal(a, b);
 }
 
 static bool source_equal(bool has_a, const struct lb_addr *a, bool has_b, const struct lb_addr *b)
@@ -75,14 +76,16 @@ static bool dataplane_equal(const struct config_dataplane *a, const struct confi
 			return false;
 	}
 	return a->xdp_mode == b->xdp_mode && strcmp(a->seed_file, b->seed_file) == 0 &&
-	       strcmp(a->pin_dir, b->pin_dir) == 0 && a->max_slots == b->max_slots && a->max_flows == b->max_flows &&
-	       a->vip_echo == b->vip_echo && source_equal(a->has_source4, &a->source4, b->has_source4, &b->source4) &&
+	       strcmp(a->pin_dir, b->pin_dir) == 0 && a->max_slots == b->max_slots &&
+	       a->max_flows == b->max_flows && a->vip_echo == b->vip_echo &&
+	       source_equal(a->has_source4, &a->source4, b->has_source4, &b->source4) &&
 	       source_equal(a->has_source6, &a->source6, b->has_source6, &b->source6);
 }
 
 bool config_equal(const struct config *a, const struct config *b)
 {
-	if (!dataplane_equal(&a->dataplane, &b->dataplane) || strcmp(a->control_socket, b->control_socket) != 0 ||
+	if (!dataplane_equal(&a->dataplane, &b->dataplane) ||
+	    strcmp(a->control_socket, b->control_socket) != 0 ||
 	    strcmp(a->control_group, b->control_group) != 0 || a->has_metrics != b->has_metrics ||
 	    (a->has_metrics &&
 	     (addr_cmp(&a->metrics_addr, &b->metrics_addr) != 0 || a->metrics_port != b->metrics_port)) ||

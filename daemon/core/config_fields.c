@@ -9,12 +9,14 @@
 
 #define CHOICES_MAX 16
 
+/* clang-format off */
 static const char *const kind_words[] = {
 	[CFG_NODE] = "",          [CFG_UINT] = "a number",       [CFG_AUTO] = "a number or auto",
 	[CFG_PERCENT] = "a percentage", [CFG_MS] = "a duration", [CFG_S] = "a duration",
 	[CFG_BOOL] = "true or false",   [CFG_ENUM] = "a word",   [CFG_TEXT] = "a text",
 	[CFG_PATH] = "an absolute path",
 };
+/* clang-format on */
 
 const char *cfg_text(struct cfg *c, const char *key, const char *what, const yaml_node_t *node)
 {
@@ -40,13 +42,14 @@ yaml_node_t *cfg_list_item(struct cfg *c, yaml_node_t *node, size_t i)
 	return i ? NULL : node;
 }
 
-/* ---- one value ------------------------------------------------------------------------------------------------- */
+/* ---- one value ------------------------------------------------------------------------------- */
 static void format_number(const struct cfg_field *f, __u64 v, char *buf, size_t size)
 {
 	char duration[VALUE_DURATION_STRLEN];
 
 	if (f->kind == CFG_MS || f->kind == CFG_S)
-		snprintf(buf, size, "%s", value_format_duration_ms(f->kind == CFG_S ? v * 1000 : v, duration));
+		snprintf(buf, size, "%s",
+			 value_format_duration_ms(f->kind == CFG_S ? v * 1000 : v, duration));
 	else
 		snprintf(buf, size, "%llu%s", (unsigned long long)v, f->kind == CFG_PERCENT ? "%" : "");
 }
@@ -155,7 +158,7 @@ static void read_bool(struct cfg *c, const struct cfg_field *f, const yaml_node_
 
 static void choices_hint(const char *text, const struct cfg_choice *choices, char *buf, size_t size)
 {
-	const char *names[CHOICES_MAX + 1] = { NULL }, *near;
+	const char *names[CHOICES_MAX + 1] = {NULL}, *near;
 	size_t n = 0, len;
 
 	for (; choices[n].name; n++) {
@@ -163,8 +166,8 @@ static void choices_hint(const char *text, const struct cfg_choice *choices, cha
 		names[n] = choices[n].name;
 	}
 	near = diag_suggest(text, names);
-	len = near ? (size_t)snprintf(buf, size, "did you mean '%s'? It is one of", near) :
-		     (size_t)snprintf(buf, size, "it is one of");
+	len = near ? (size_t)snprintf(buf, size, "did you mean '%s'? It is one of", near)
+		   : (size_t)snprintf(buf, size, "it is one of");
 	for (size_t i = 0; i < n && len < size; i++)
 		len += (size_t)snprintf(buf + len, size - len, "%s %s", i ? "," : ":", names[i]);
 }
@@ -241,12 +244,12 @@ static void read_field(struct cfg *c, const struct cfg_field *f, const yaml_node
 	}
 }
 
-/* ---- mappings ---------------------------------------------------------------------------------------------------- */
+/* ---- mappings -------------------------------------------------------------------------------- */
 /* The name of the row that was most likely meant, or NULL. */
-static const char *unknown_key(struct cfg *c, const yaml_node_t *key, const char *what, const struct cfg_field *fields,
-			       unsigned int n)
+static const char *unknown_key(struct cfg *c, const yaml_node_t *key, const char *what,
+			       const struct cfg_field *fields, unsigned int n)
 {
-	const char *names[CFG_FIELDS_MAX + 1] = { NULL }, *text, *near;
+	const char *names[CFG_FIELDS_MAX + 1] = {NULL}, *text, *near;
 	char hint[400];
 	size_t len;
 
@@ -265,7 +268,8 @@ static const char *unknown_key(struct cfg *c, const yaml_node_t *key, const char
 	} else {
 		len = (size_t)snprintf(hint, sizeof(hint), "%s has", what);
 		for (unsigned int i = 0; i < n && len < sizeof(hint); i++)
-			len += (size_t)snprintf(hint + len, sizeof(hint) - len, "%s %s", i ? "," : ":", names[i]);
+			len += (size_t)snprintf(hint + len, sizeof(hint) - len, "%s %s", i ? "," : ":",
+						names[i]);
 	}
 	cfg_error(c, key, hint, "unknown key '%s' in %s", text, what);
 	return near;
@@ -280,7 +284,8 @@ struct reading {
 	const char *meant[CFG_FIELDS_MAX];       /* keys that somebody misspelled: not to be missed as well */
 };
 
-static void read_pair(struct reading *r, const yaml_node_t *key, yaml_node_t *value, void *base, yaml_node_t **values)
+static void read_pair(struct reading *r, const yaml_node_t *key, yaml_node_t *value, void *base,
+		      yaml_node_t **values)
 {
 	const char *text = (const char *)key->data.scalar.value, *near;
 	struct cfg *c = r->c;
@@ -294,8 +299,9 @@ static void read_pair(struct reading *r, const yaml_node_t *key, yaml_node_t *va
 		if (strcmp(r->fields[i].key, text) != 0)
 			continue;
 		if (r->keys[i]) {
-			cfg_error(c, key, "remove one of the two", "'%s' is given twice in %s, first on line %zu", text,
-				  r->what, r->keys[i]->start_mark.line + 1);
+			cfg_error(c, key, "remove one of the two",
+				  "'%s' is given twice in %s, first on line %zu", text, r->what,
+				  r->keys[i]->start_mark.line + 1);
 			return;
 		}
 		r->keys[i] = key;
@@ -320,14 +326,15 @@ static void find_missing(const struct reading *r, const yaml_node_t *node)
 		if (!f->required || r->keys[i] || r->meant[i])
 			continue;
 		limits_hint(f, hint, sizeof(hint));
-		cfg_error(r->c, node, f->kind == CFG_UINT ? hint : f->what, "%s needs the key '%s'", r->what, f->key);
+		cfg_error(r->c, node, f->kind == CFG_UINT ? hint : f->what, "%s needs the key '%s'", r->what,
+			  f->key);
 	}
 }
 
-bool cfg_read_map(struct cfg *c, yaml_node_t *node, const char *what, const struct cfg_field *fields, unsigned int n,
-		  void *base, yaml_node_t **values)
+bool cfg_read_map(struct cfg *c, yaml_node_t *node, const char *what, const struct cfg_field *fields,
+		  unsigned int n, void *base, yaml_node_t **values)
 {
-	struct reading r = { .c = c, .what = what, .fields = fields, .n = n };
+	struct reading r = {.c = c, .what = what, .fields = fields, .n = n};
 	yaml_node_pair_t *pair;
 
 	assert(n <= CFG_FIELDS_MAX);
@@ -338,8 +345,8 @@ bool cfg_read_map(struct cfg *c, yaml_node_t *node, const char *what, const stru
 		return false;
 	}
 	for (pair = node->data.mapping.pairs.start; pair < node->data.mapping.pairs.top; pair++)
-		read_pair(&r, yaml_document_get_node(&c->doc, pair->key), yaml_document_get_node(&c->doc, pair->value),
-			  base, values);
+		read_pair(&r, yaml_document_get_node(&c->doc, pair->key),
+			  yaml_document_get_node(&c->doc, pair->value), base, values);
 	find_missing(&r, node);
 	return true;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* config_file.c - reads a configuration file; the one place of the configuration that meets the file system. */
+/* config_file.c - reads a configuration file; the one part of the configuration that is not pure. */
 #include "core/config_private.h"
 #include "core/cleanup.h"
 
@@ -10,7 +10,7 @@
 
 static int cannot(struct diags *diags, const char *path, const char *hint, const char *what)
 {
-	static const struct diag_mark whole = { 0, 0, 0 };
+	static const struct diag_mark whole = {0, 0, 0};
 
 	if (diags_set_source(diags, path, NULL, 0))
 		return -ENOMEM;
@@ -46,14 +46,15 @@ int config_load_file(const char *path, struct config **out, struct diags *diags)
 	ssize_t n;
 
 	if (fd < 0)
-		return cannot(diags, path, errno == EACCES ? "run as a user who may read it" : NULL, strerror(errno));
+		return cannot(diags, path, errno == EACCES ? "run as a user who may read it" : NULL,
+			      strerror(errno));
 	if (fstat(fd, &st) < 0)
 		return cannot(diags, path, NULL, strerror(errno));
 	if (!S_ISREG(st.st_mode))
 		return cannot(diags, path, "name a regular file", "this is not a file to read");
 	if (st.st_size > (off_t)CFG_TEXT_MAX)
 		return cannot(diags, path, "the limit is 16 MiB", "the file is too large");
-	/* One byte more than there should be, so that a file that grows meanwhile is noticed by the parser's limit. */
+	/* One byte more than there should be, so that growth in the meantime is noticed. */
 	text = malloc((size_t)st.st_size + 1);
 	if (!text)
 		return -ENOMEM;

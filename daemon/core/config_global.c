@@ -8,9 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* clang-format off */
 static const struct cfg_choice xdp_modes[] = {
-	{ "auto", CONFIG_XDP_AUTO }, { "native", CONFIG_XDP_NATIVE }, { "generic", CONFIG_XDP_GENERIC }, { NULL, 0 },
+	{ "auto", CONFIG_XDP_AUTO },
+	{ "native", CONFIG_XDP_NATIVE },
+	{ "generic", CONFIG_XDP_GENERIC },
+	{ NULL, 0 },
 };
+/* clang-format on */
 
 static const char *check_group(const char *text)
 {
@@ -23,7 +28,18 @@ static const char *check_group(const char *text)
 	return NULL;
 }
 
-enum { DP_INTERFACES, DP_XDP_MODE, DP_SEED_FILE, DP_PIN_DIR, DP_MAX_SLOTS, DP_MAX_FLOWS, DP_VIP_ECHO, DP_SOURCE, DP_MAX };
+/* clang-format off */
+enum {
+	DP_INTERFACES,
+	DP_XDP_MODE,
+	DP_SEED_FILE,
+	DP_PIN_DIR,
+	DP_MAX_SLOTS,
+	DP_MAX_FLOWS,
+	DP_VIP_ECHO,
+	DP_SOURCE,
+	DP_MAX
+};
 static const struct cfg_field dataplane_fields[DP_MAX] = {
 	[DP_INTERFACES] = { .key = "interfaces", .kind = CFG_NODE, .required = true,
 			    .what = "interfaces is the list of those that clients' packets come in by" },
@@ -37,17 +53,22 @@ static const struct cfg_field dataplane_fields[DP_MAX] = {
 	[DP_VIP_ECHO] = { "vip-echo", CFG_BOOL, CFG_MEMBER(config_dataplane, vip_echo) },
 	[DP_SOURCE] = { .key = "source", .kind = CFG_NODE },
 };
+/* clang-format on */
 
+/* clang-format off */
 enum { CT_SOCKET, CT_GROUP, CT_MAX };
 static const struct cfg_field control_fields[CT_MAX] = {
 	[CT_SOCKET] = { "socket", CFG_PATH, CFG_MEMBER(config, control_socket) },
 	[CT_GROUP] = { "group", CFG_TEXT, CFG_MEMBER(config, control_group), .check = check_group,
 		       .what = "a group name is letters, digits and . _ - only" },
 };
+/* clang-format on */
 
+/* clang-format off */
 static const struct cfg_field metrics_fields[] = {
 	{ .key = "listen", .kind = CFG_NODE, .required = true, .what = "for example listen: 127.0.0.1:9917" },
 };
+/* clang-format on */
 
 void cfg_globals_init(struct config *g)
 {
@@ -57,7 +78,7 @@ void cfg_globals_init(struct config *g)
 	g->dataplane.vip_echo = true;
 }
 
-/* ---- dataplane ------------------------------------------------------------------------------------------------------ */
+/* ---- dataplane ------------------------------------------------------------------------------- */
 /* The kernel's rules for names of interfaces (dev_valid_name). */
 static const char *interface_flaw(const char *name)
 {
@@ -83,7 +104,8 @@ static void add_interface(struct cfg *c, const yaml_node_t *item, struct config_
 		return;
 	flaw = interface_flaw(name);
 	if (flaw) {
-		cfg_error(c, item, "'ip link' lists the interfaces", "interfaces: the name '%s' %s", name, flaw);
+		cfg_error(c, item, "'ip link' lists the interfaces", "interfaces: the name '%s' %s", name,
+			  flaw);
 		return;
 	}
 	for (unsigned int i = 0; i < d->n_interfaces; i++) {
@@ -149,7 +171,7 @@ void cfg_read_dataplane(struct cfg *c, yaml_node_t *node, struct config_dataplan
 		read_source(c, values[DP_SOURCE], d);
 }
 
-/* ---- control, metrics ---------------------------------------------------------------------------------------------- */
+/* ---- control, metrics ------------------------------------------------------------------------ */
 void cfg_read_control(struct cfg *c, yaml_node_t *node, struct config *g)
 {
 	yaml_node_t *values[CT_MAX];
@@ -178,7 +200,7 @@ void cfg_read_metrics(struct cfg *c, yaml_node_t *node, struct config *g)
 	g->has_metrics = true;
 }
 
-/* ---- printing -------------------------------------------------------------------------------------------------------- */
+/* ---- printing -------------------------------------------------------------------------------- */
 static void print_source(FILE *out, const struct config_dataplane *d)
 {
 	char addr[ADDR_STRLEN];
@@ -212,6 +234,8 @@ void cfg_print_globals(FILE *out, const struct config *g)
 	if (!g->has_metrics)
 		return;
 	addr_format(&g->metrics_addr, addr);
-	fprintf(out, addr_is_v4(&g->metrics_addr) ? "metrics:\n  listen: \"%s:%u\"\n" : "metrics:\n  listen: \"[%s]:%u\"\n",
+	fprintf(out,
+		addr_is_v4(&g->metrics_addr) ? "metrics:\n  listen: \"%s:%u\"\n"
+					     : "metrics:\n  listen: \"[%s]:%u\"\n",
 		addr, g->metrics_port);
 }

@@ -12,7 +12,7 @@ static bool is_plain(const char *text)
 	size_t len = strlen(text);
 
 	if (!len || !isalnum((unsigned char)text[0]) || text[len - 1] == ':' || strcmp(text, "null") == 0)
-		return text[0] == '/' && len > 1 && text[len - 1] != ':' && !strpbrk(text, " #,[]{}'\"\\:") ;
+		return text[0] == '/' && len > 1 && text[len - 1] != ':' && !strpbrk(text, " #,[]{}'\"\\:");
 	for (; *text; text++) {
 		if (!isalnum((unsigned char)*text) && !strchr("._-/:%", *text))
 			return false;
@@ -101,7 +101,8 @@ static void print_value(FILE *out, const struct cfg_field *f, const void *base)
 	}
 }
 
-void cfg_print_fields(FILE *out, int indent, const struct cfg_field *fields, unsigned int n, const void *base, __u32 only)
+void cfg_print_fields(FILE *out, int indent, const struct cfg_field *fields, unsigned int n, const void *base,
+		      __u32 only)
 {
 	for (const struct cfg_field *f = fields; f < fields + n; f++) {
 		bool text = f->kind == CFG_TEXT || f->kind == CFG_PATH;

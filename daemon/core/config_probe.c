@@ -2,8 +2,9 @@
 /*
  * config_probe.c - the probe of a service: `defaults.probe` overridden key by key.
  *
- * Keys that belong to some types only (path, send, ...) go when a service turns to another type. The numbers that
- * derive from others (fast-interval, down-interval, timeout) are derived last, from what is in force for the service.
+ * Keys that belong to some types only (path, send, ...) go when a service turns to another type. The numbers
+ * that derive from others (fast-interval, down-interval, timeout) are derived last, from what is in force for
+ * the service.
  */
 #include "core/config_private.h"
 #include "core/config_value.h"
@@ -17,10 +18,12 @@
 #define ON_ANY (ON(TCP) | ON_HTTP | ON(UDP))
 #define HOUR_MS 3600000
 
+/* clang-format off */
 static const struct cfg_choice types[] = {
 	{ "none", PROBE_NONE },   { "tcp", PROBE_TCP }, { "http", PROBE_HTTP },
 	{ "https", PROBE_HTTPS }, { "udp", PROBE_UDP }, { NULL, 0 },
 };
+/* clang-format on */
 
 static const char *check_path(const char *text)
 {
@@ -68,34 +71,31 @@ enum {
 	P_MAX
 };
 
+/* clang-format off */
+#define ROW(name, kind, member, ...) { name, kind, CFG_MEMBER(probe_spec, member), __VA_ARGS__ }
 static const struct cfg_field fields[P_MAX] = {
-	[P_TYPE] = { "type", CFG_ENUM, CFG_MEMBER(probe_spec, type), .choices = types },
-	[P_INTERVAL] = { "interval", CFG_MS, CFG_MEMBER(probe_spec, interval_ms), .min = 100, .max = HOUR_MS,
-			 .only = ON_ANY },
-	[P_FAST] = { "fast-interval", CFG_MS, CFG_MEMBER(probe_spec, fast_interval_ms), .min = 50, .max = HOUR_MS,
-		     .only = ON_ANY },
-	[P_DOWN] = { "down-interval", CFG_MS, CFG_MEMBER(probe_spec, down_interval_ms), .min = 100, .max = HOUR_MS,
-		     .only = ON_ANY },
-	[P_TIMEOUT] = { "timeout", CFG_MS, CFG_MEMBER(probe_spec, timeout_ms), .min = 10, .max = 60000,
-			.only = ON_ANY },
-	[P_RISE] = { "rise", CFG_UINT, CFG_MEMBER(probe_spec, rise), .min = 1, .max = 100, .only = ON_ANY },
-	[P_FALL] = { "fall", CFG_UINT, CFG_MEMBER(probe_spec, fall), .min = 1, .max = 100, .only = ON_ANY },
-	[P_JITTER] = { "jitter", CFG_PERCENT, CFG_MEMBER(probe_spec, jitter_pct), .max = 50, .only = ON_ANY },
-	[P_PORT] = { "port", CFG_AUTO, CFG_MEMBER(probe_spec, port), .min = 1, .max = 65535, .what = "a port",
-		     .only = ON_ANY },
-	[P_PATH] = { "path", CFG_TEXT, CFG_MEMBER(probe_spec, path), .check = check_path,
-		     .what = "a path is like /healthz?full=1; write other characters as %XX", .only = ON_HTTP },
-	[P_HOST] = { "host", CFG_TEXT, CFG_MEMBER(probe_spec, host), .check = check_host,
-		     .what = "a host is like www.example.org, for the Host header and TLS", .only = ON_HTTP },
-	[P_METHOD] = { "method", CFG_TEXT, CFG_MEMBER(probe_spec, method), .check = check_method,
-		       .what = "write GET or HEAD", .only = ON_HTTP },
-	[P_EXPECT] = { "expect", CFG_NODE, .only = ON_HTTP },
-	[P_BODY] = { "body", CFG_TEXT, CFG_MEMBER(probe_spec, body), .only = ON_HTTP },
-	[P_TLS_VERIFY] = { "tls-verify", CFG_BOOL, CFG_MEMBER(probe_spec, tls_verify),
-			   .only = ON(HTTPS) },
-	[P_SEND] = { "send", CFG_NODE, .only = ON(UDP) },
-	[P_EXPECT_DATA] = { "expect-data", CFG_NODE, .only = ON(UDP) },
+	[P_TYPE] = ROW("type", CFG_ENUM, type, .choices = types),
+	[P_INTERVAL] = ROW("interval", CFG_MS, interval_ms, .min = 100, .max = HOUR_MS, .only = ON_ANY),
+	[P_FAST] = ROW("fast-interval", CFG_MS, fast_interval_ms, .min = 50, .max = HOUR_MS, .only = ON_ANY),
+	[P_DOWN] = ROW("down-interval", CFG_MS, down_interval_ms, .min = 100, .max = HOUR_MS, .only = ON_ANY),
+	[P_TIMEOUT] = ROW("timeout", CFG_MS, timeout_ms, .min = 10, .max = 60000, .only = ON_ANY),
+	[P_RISE] = ROW("rise", CFG_UINT, rise, .min = 1, .max = 100, .only = ON_ANY),
+	[P_FALL] = ROW("fall", CFG_UINT, fall, .min = 1, .max = 100, .only = ON_ANY),
+	[P_JITTER] = ROW("jitter", CFG_PERCENT, jitter_pct, .max = 50, .only = ON_ANY),
+	[P_PORT] = ROW("port", CFG_AUTO, port, .min = 1, .max = 65535, .what = "a port", .only = ON_ANY),
+	[P_PATH] = ROW("path", CFG_TEXT, path, .check = check_path, .only = ON_HTTP,
+		       .what = "a path is like /healthz?full=1; write other characters as %XX"),
+	[P_HOST] = ROW("host", CFG_TEXT, host, .check = check_host, .only = ON_HTTP,
+		       .what = "a host is like www.example.org, for the Host header and TLS"),
+	[P_METHOD] = ROW("method", CFG_TEXT, method, .check = check_method, .only = ON_HTTP,
+			 .what = "write GET or HEAD"),
+	[P_EXPECT] = { .key = "expect", .kind = CFG_NODE, .only = ON_HTTP },
+	[P_BODY] = ROW("body", CFG_TEXT, body, .only = ON_HTTP),
+	[P_TLS_VERIFY] = ROW("tls-verify", CFG_BOOL, tls_verify, .only = ON(HTTPS)),
+	[P_SEND] = { .key = "send", .kind = CFG_NODE, .only = ON(UDP) },
+	[P_EXPECT_DATA] = { .key = "expect-data", .kind = CFG_NODE, .only = ON(UDP) },
 };
+/* clang-format on */
 
 void cfg_probe_init(struct probe_spec *s)
 {
@@ -105,7 +105,7 @@ void cfg_probe_init(struct probe_spec *s)
 	s->jitter_pct = 10;
 }
 
-/* ---- merging ------------------------------------------------------------------------------------------------------- */
+/* ---- merging --------------------------------------------------------------------------------- */
 /* Back to "not given" for everything that the type has no use for. */
 static void drop_foreign(struct probe_spec *s)
 {
@@ -140,10 +140,10 @@ static void refuse_foreign(struct cfg *c, yaml_node_t **values, enum probe_type 
 		if (!values[i] || !only || (only & (1u << type)))
 			continue;
 		snprintf(hint, sizeof(hint), "%s belongs to %s; remove it, or set the type", fields[i].key,
-			 only == ON_ANY	    ? "every type but none" :
-			 only == ON_HTTP     ? "http and https" :
-			 only == ON(HTTPS)   ? "https" :
-					       "udp");
+			 only == ON_ANY      ? "every type but none"
+			 : only == ON_HTTP   ? "http and https"
+			 : only == ON(HTTPS) ? "https"
+					     : "udp");
 		cfg_error(c, values[i], hint, "%s: a probe of type %s has no use for it", fields[i].key,
 			  probe_type_name(type));
 	}
@@ -160,7 +160,8 @@ static void fill_in(struct probe_spec *s)
 	if (!s->fast_interval_ms)
 		s->fast_interval_ms = s->interval_ms / 4 < 50 ? 50 : s->interval_ms / 4;
 	if (!s->down_interval_ms)
-		s->down_interval_ms = s->interval_ms > d.down_interval_ms ? s->interval_ms : d.down_interval_ms;
+		s->down_interval_ms =
+			s->interval_ms > d.down_interval_ms ? s->interval_ms : d.down_interval_ms;
 	if (!s->timeout_ms)
 		s->timeout_ms = s->interval_ms / 2 < d.timeout_ms ? s->interval_ms / 2 : d.timeout_ms;
 	if (!s->path[0])
@@ -178,29 +179,32 @@ static const yaml_node_t *either(yaml_node_t **values, unsigned int a, unsigned 
 	return values[a] ? values[a] : values[b];
 }
 
-/* Rules between keys; each is checked where one of its keys is given, so that one flaw in defaults is told once. */
+/* Rules between keys; checked where one of the keys is given, so that a flaw in defaults is told once. */
 static void check_rules(struct cfg *c, yaml_node_t **values, const struct probe_spec *s)
 {
 	char a[VALUE_DURATION_STRLEN], b[VALUE_DURATION_STRLEN];
 	const yaml_node_t *at = either(values, P_TIMEOUT, P_INTERVAL);
 
 	if (at && s->timeout_ms >= s->interval_ms)
-		cfg_error(c, at, "a probe must be over before the next one begins: shorten timeout or lengthen interval",
+		cfg_error(c, at,
+			  "a probe must be over before the next begins: shorten timeout, lengthen interval",
 			  "timeout (%s) is not shorter than interval (%s)",
-			  value_format_duration_ms(s->timeout_ms, a), value_format_duration_ms(s->interval_ms, b));
+			  value_format_duration_ms(s->timeout_ms, a),
+			  value_format_duration_ms(s->interval_ms, b));
 	at = either(values, P_FAST, P_INTERVAL);
 	if (at && s->fast_interval_ms > s->interval_ms)
 		cfg_error(c, at, "fast-interval is for the time when a change is being confirmed",
 			  "fast-interval (%s) is longer than interval (%s)",
-			  value_format_duration_ms(s->fast_interval_ms, a), value_format_duration_ms(s->interval_ms, b));
+			  value_format_duration_ms(s->fast_interval_ms, a),
+			  value_format_duration_ms(s->interval_ms, b));
 	at = either(values, P_BODY, P_METHOD);
 	if (at && s->body[0] && strcmp(s->method, "HEAD") == 0)
 		cfg_error(c, at, "use GET, or remove body", "an answer to HEAD has no body to look at");
 }
 
 /*
- * Put @node's keys over *@s, which may be inherited. @s stays "not filled in". False when the type could not be read:
- * then nothing can be said about the other keys.
+ * Put @node's keys over *@s, which may be inherited. @s stays "not filled in". False when the type could not
+ * be read: then nothing can be said about the other keys.
  */
 static bool merge(struct cfg *c, yaml_node_t *node, struct probe_spec *s, yaml_node_t **values)
 {
@@ -243,9 +247,10 @@ void cfg_read_default_probe(struct cfg *c, yaml_node_t *node, struct probe_spec 
 }
 
 /*
- * A type from defaults is taken only if it can say something about the service's protocol. True: it can not, and *@s has
- * another. UDP services are not probed unless told how: whether a TCP connection or any answer at all can be expected on
- * a UDP port, nobody but the operator knows, and a wrong guess would take all backends out.
+ * A type from defaults is taken only if it can say something about the service's protocol. True: it can not,
+ * and *@s has another. UDP services are not probed unless told how: whether a TCP connection or any answer at
+ * all can be expected on a UDP port, nobody but the operator knows, and a wrong guess would take all backends
+ * out.
  */
 static bool refuse_type(struct probe_spec *s, __u8 protocol)
 {
@@ -266,16 +271,20 @@ static void check_udp(struct cfg *c, yaml_node_t **values, const yaml_node_t *wh
 	if (s->type != PROBE_UDP)
 		return;
 	if (!s->send_len && !values[P_SEND])
-		cfg_error(c, at, "say what to send, for example send: \"hex:0001 0100 0001 0000 0000 0000 00 0002 0001\"",
+		cfg_error(c, at,
+			  "say what to send, for example send: \"hex:0001 0100 0001 0000 0000 0000 00 0002 "
+			  "0001\"",
 			  "a udp probe needs the key 'send'");
 	if (protocol == IPPROTO_TCP && !s->port && !values[P_PORT])
-		cfg_error(c, at, "give the probe's port", "a udp probe can not ask the port of a tcp service");
+		cfg_error(c, at, "give the probe's port",
+			  "a udp probe can not ask the port of a tcp service");
 }
 
 /* Nothing in the service says how to probe it, and what `defaults` say does not fit its protocol. */
 static void tell_not_fitting(struct cfg *c, const yaml_node_t *node, const yaml_node_t *where, __u8 protocol)
 {
-	static const char hint[] = "set probe: {type: udp, send: ...}, or type: tcp with a port, or type: none";
+	static const char hint[] =
+		"set probe: {type: udp, send: ...}, or type: tcp with a port, or type: none";
 
 	if (protocol == IPPROTO_TCP)
 		cfg_warn(c, node ? node : where, "set the type in the service",
@@ -289,7 +298,7 @@ static void tell_not_fitting(struct cfg *c, const yaml_node_t *node, const yaml_
 void cfg_read_service_probe(struct cfg *c, yaml_node_t *node, const yaml_node_t *where,
 			    const struct probe_spec *inherited, __u8 protocol, struct probe_spec *out)
 {
-	yaml_node_t *values[P_MAX] = { NULL };
+	yaml_node_t *values[P_MAX] = {NULL};
 	struct probe_spec s = *inherited;
 	bool refused = refuse_type(&s, protocol);
 
@@ -307,7 +316,7 @@ void cfg_read_service_probe(struct cfg *c, yaml_node_t *node, const yaml_node_t 
 	*out = s;
 }
 
-/* ---- printing ------------------------------------------------------------------------------------------------------ */
+/* ---- printing -------------------------------------------------------------------------------- */
 void cfg_print_probe(FILE *out, int indent, const struct probe_spec *s)
 {
 	fprintf(out, "%*sprobe:\n", indent, "");

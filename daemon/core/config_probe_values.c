@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* config_probe_values.c - the keys of a probe that have a shape of their own: status ranges, bytes to send and expect. */
+/* config_probe_values.c - keys of a probe with a shape of their own: status ranges, bytes. */
 #include "core/config_private.h"
 #include "core/config_value.h"
 
@@ -73,8 +73,8 @@ void cfg_read_data(struct cfg *c, const char *key, const yaml_node_t *node, __u8
 	if (r == -ERANGE)
 		cfg_error(c, node, NULL, "%s: longer than %d bytes", key, PROBE_DATA_MAX);
 	else if (r)
-		cfg_error(c, node, "write pairs of hexadecimal digits, like hex:0a ff", "%s: these are not bytes in hex",
-			  key);
+		cfg_error(c, node, "write pairs of hexadecimal digits, like hex:0a ff",
+			  "%s: these are not bytes in hex", key);
 	else if (!*len)
 		cfg_error(c, node, "give it a value, or remove the key", "%s: the text is empty", key);
 }

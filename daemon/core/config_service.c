@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* config_service.c - `defaults` and `services`: reading one by one, and printing. Backends: config_backend.c. */
+/* config_service.c - `defaults` and `services`, reading and printing. Backends: config_backend.c. */
 #include "core/config_private.h"
 #include "core/maglev.h"
 
@@ -14,6 +14,7 @@
 #define ON_UDP 1u
 #define ON_GUE 2u
 
+/* clang-format off */
 static const struct cfg_choice hashes[] = {
 	{ "5-tuple", CONFIG_HASH_5TUPLE }, { "source", CONFIG_HASH_SOURCE }, { NULL, 0 },
 };
@@ -21,33 +22,46 @@ static const struct cfg_choice udps[] = {
 	{ "none", CONFIG_UDP_NONE }, { "track", CONFIG_UDP_TRACK }, { NULL, 0 },
 };
 static const struct cfg_choice protocols[] = { { "tcp", IPPROTO_TCP }, { "udp", IPPROTO_UDP }, { NULL, 0 } };
+/* clang-format on */
 
 /* Keys that `defaults` may hold for all services; rows of both tables. */
-enum { F_FORWARD, F_HASH, F_TABLE_SIZE, F_GRACE, F_SLOW_START, F_DRAIN_TIMEOUT, F_PANIC, F_GUE_PORT, F_UDP, F_UDP_IDLE, F_PROBE, F_MAX };
+/* clang-format off */
+enum {
+	F_FORWARD,
+	F_HASH,
+	F_TABLE_SIZE,
+	F_GRACE,
+	F_SLOW_START,
+	F_DRAIN_TIMEOUT,
+	F_PANIC,
+	F_GUE_PORT,
+	F_UDP,
+	F_UDP_IDLE,
+	F_PROBE,
+	F_MAX
+};
 
-#define SHARED_FIELDS(at)                                                                                                \
-	[at + F_FORWARD] = { "forward", CFG_ENUM, CFG_MEMBER(config_service, forward), .choices = cfg_forwards },        \
-	[at + F_HASH] = { "hash", CFG_ENUM, CFG_MEMBER(config_service, hash), .choices = hashes },                       \
-	[at + F_TABLE_SIZE] = { "table-size", CFG_AUTO, CFG_MEMBER(config_service, table_size), .min = 1,                \
-				.max = LB_M_MAX },                                                                       \
-	[at + F_GRACE] = { "grace", CFG_S, CFG_MEMBER(config_service, grace_s), .max = DAY_S },                          \
-	[at + F_SLOW_START] = { "slow-start", CFG_MS, CFG_MEMBER(config_service, slow_start_ms), .max = DAY_MS },        \
-	[at + F_DRAIN_TIMEOUT] = { "drain-timeout", CFG_MS, CFG_MEMBER(config_service, drain_timeout_ms),                \
-				   .max = DAY_MS },                                                                      \
-	[at + F_PANIC] = { "panic-threshold", CFG_PERCENT, CFG_MEMBER(config_service, panic_threshold_pct),              \
-			   .max = 100 },                                                                                 \
-	[at + F_GUE_PORT] = { "gue-port", CFG_UINT, CFG_MEMBER(config_service, gue_port), .min = 1, .max = 65535,        \
-			      .what = "a port", .only = ON_GUE },                                                        \
-	[at + F_UDP] = { "udp", CFG_ENUM, CFG_MEMBER(config_service, udp), .choices = udps, .only = ON_UDP },            \
-	[at + F_UDP_IDLE] = { "udp-idle", CFG_S, CFG_MEMBER(config_service, udp_idle_s), .min = 1, .max = 3600,          \
-			      .only = ON_UDP },                                                                          \
+#define ROW(name, kind, member, ...) { name, kind, CFG_MEMBER(config_service, member), __VA_ARGS__ }
+#define SHARED_FIELDS(at)                                                                               \
+	[at + F_FORWARD] = ROW("forward", CFG_ENUM, forward, .choices = cfg_forwards),                  \
+	[at + F_HASH] = ROW("hash", CFG_ENUM, hash, .choices = hashes),                                 \
+	[at + F_TABLE_SIZE] = ROW("table-size", CFG_AUTO, table_size, .min = 1, .max = LB_M_MAX),       \
+	[at + F_GRACE] = ROW("grace", CFG_S, grace_s, .max = DAY_S),                                    \
+	[at + F_SLOW_START] = ROW("slow-start", CFG_MS, slow_start_ms, .max = DAY_MS),                  \
+	[at + F_DRAIN_TIMEOUT] = ROW("drain-timeout", CFG_MS, drain_timeout_ms, .max = DAY_MS),         \
+	[at + F_PANIC] = ROW("panic-threshold", CFG_PERCENT, panic_threshold_pct, .max = 100),          \
+	[at + F_GUE_PORT] = ROW("gue-port", CFG_UINT, gue_port, .min = 1, .max = 65535,                 \
+				.what = "a port", .only = ON_GUE),                                      \
+	[at + F_UDP] = ROW("udp", CFG_ENUM, udp, .choices = udps, .only = ON_UDP),                      \
+	[at + F_UDP_IDLE] = ROW("udp-idle", CFG_S, udp_idle_s, .min = 1, .max = 3600, .only = ON_UDP), \
 	[at + F_PROBE] = { .key = "probe", .kind = CFG_NODE }
 
 enum { S_NAME, S_VIP, S_PORT, S_PROTOCOL, S_BACKENDS, S_SHARED, S_MAX = S_SHARED + F_MAX };
 static const struct cfg_field service_fields[S_MAX] = {
 	[S_NAME] = { "name", CFG_TEXT, true, CFG_MEMBER(config_service, name), .check = cfg_check_name,
 		     .what = CFG_NAME_HINT },
-	[S_VIP] = { .key = "vip", .kind = CFG_NODE, .required = true, .what = "vip is one address, or a list of them" },
+	[S_VIP] = { .key = "vip", .kind = CFG_NODE, .required = true,
+		    .what = "vip is one address, or a list of them" },
 	[S_PORT] = { "port", CFG_UINT, true, CFG_MEMBER(config_service, port), .min = 1, .max = 65535,
 		     .what = "a port" },
 	[S_PROTOCOL] = { "protocol", CFG_ENUM, CFG_MEMBER(config_service, protocol), .choices = protocols },
@@ -60,6 +74,7 @@ static const struct cfg_field default_fields[D_MAX] = {
 	SHARED_FIELDS(0),
 	[D_WEIGHT] = { "weight", CFG_UINT, CFG_MEMBER(cfg_template, weight), .min = 1, .max = 65535 },
 };
+/* clang-format on */
 _Static_assert(offsetof(struct cfg_template, s) == 0, "the shared rows count from the service");
 
 void cfg_services_done(struct cfg_services *s)
@@ -97,8 +112,8 @@ static void check_table_size(struct cfg *c, const yaml_node_t *node, __u32 m)
 		if (labs((long)*p - (long)m) < labs((long)nearest - (long)m))
 			nearest = *p;
 		if (len < sizeof(hint))
-			len += (size_t)snprintf(hint + len, sizeof(hint) - len, "%s %u", p == maglev_primes ? "" : ",",
-						*p);
+			len += (size_t)snprintf(hint + len, sizeof(hint) - len, "%s %u",
+						p == maglev_primes ? "" : ",", *p);
 	}
 	if (len < sizeof(hint))
 		snprintf(hint + len, sizeof(hint) - len, "; the nearest is %u; or auto", nearest);
@@ -117,7 +132,7 @@ void cfg_read_defaults(struct cfg *c, yaml_node_t *node, struct cfg_template *t)
 		cfg_read_default_probe(c, values[F_PROBE], &t->s.probe);
 }
 
-/* ---- services ------------------------------------------------------------------------------------------------------ */
+/* ---- services -------------------------------------------------------------------------------- */
 static void read_vips(struct cfg *c, yaml_node_t *node, struct cfg_service *s)
 {
 	yaml_node_t *item;
@@ -126,7 +141,8 @@ static void read_vips(struct cfg *c, yaml_node_t *node, struct cfg_service *s)
 		cfg_error(c, node, service_fields[S_VIP].what, "vip: the list is empty");
 	for (size_t i = 0; (item = cfg_list_item(c, node, i)); i++) {
 		if (s->s.n_vips == CONFIG_VIPS_MAX) {
-			cfg_error(c, item, "split the service", "vip: more than %d addresses", CONFIG_VIPS_MAX);
+			cfg_error(c, item, "split the service", "vip: more than %d addresses",
+				  CONFIG_VIPS_MAX);
 			return;
 		}
 		if (!cfg_read_addr(c, "vip", item, &s->s.vips[s->s.n_vips]))
@@ -149,15 +165,16 @@ static void warn_idle_keys(struct cfg *c, yaml_node_t **values, const struct cfg
 {
 	for (unsigned int i = S_SHARED + F_UDP; i <= S_SHARED + F_UDP_IDLE; i++) {
 		if (values[i] && s->s.protocol == IPPROTO_TCP)
-			cfg_warn(c, values[i], NULL, "%s has no effect: the protocol is tcp", service_fields[i].key);
+			cfg_warn(c, values[i], NULL, "%s has no effect: the protocol is tcp",
+				 service_fields[i].key);
 	}
 	if (values[S_SHARED + F_GUE_PORT] && s->whole && !uses_gue(s))
 		cfg_warn(c, values[S_SHARED + F_GUE_PORT], NULL,
 			 "gue-port has no effect: nothing is forwarded by gue");
 }
 
-static void read_service(struct cfg *c, yaml_node_t *node, const struct cfg_template *t, struct cfg_services *all,
-			 struct cfg_service *s)
+static void read_service(struct cfg *c, yaml_node_t *node, const struct cfg_template *t,
+			 struct cfg_services *all, struct cfg_service *s)
 {
 	const yaml_node_t *where;
 	yaml_node_t *values[S_MAX];
@@ -185,20 +202,21 @@ static void read_service(struct cfg *c, yaml_node_t *node, const struct cfg_temp
 	cfg_check_service(c, s);
 }
 
-void cfg_read_services(struct cfg *c, yaml_node_t *node, const struct cfg_template *t, struct cfg_services *out)
+void cfg_read_services(struct cfg *c, yaml_node_t *node, const struct cfg_template *t,
+		       struct cfg_services *out)
 {
 	size_t n;
 
 	out->mark = cfg_mark(node);
 	if (node->type != YAML_SEQUENCE_NODE) {
-		cfg_error(c, node, "each service begins with '- name: ...'", "services: expected a list, found %s",
-			  cfg_node_words(node));
+		cfg_error(c, node, "each service begins with '- name: ...'",
+			  "services: expected a list, found %s", cfg_node_words(node));
 		return;
 	}
 	n = cfg_items(node);
 	if (n > LB_SID_MAX) {
-		cfg_error(c, cfg_item(c, node, LB_SID_MAX), NULL, "services: %zu are too many, the limit is %u", n,
-			  LB_SID_MAX);
+		cfg_error(c, cfg_item(c, node, LB_SID_MAX), NULL,
+			  "services: %zu are too many, the limit is %u", n, LB_SID_MAX);
 		n = LB_SID_MAX;
 	}
 	out->v = calloc(n ? n : 1, sizeof(*out->v));
@@ -210,7 +228,7 @@ void cfg_read_services(struct cfg *c, yaml_node_t *node, const struct cfg_templa
 		read_service(c, cfg_item(c, node, out->n), t, out, &out->v[out->n]);
 }
 
-/* ---- printing ------------------------------------------------------------------------------------------------------ */
+/* ---- printing -------------------------------------------------------------------------------- */
 static __u32 printed_keys(const struct config_service *s)
 {
 	__u32 on = s->protocol == IPPROTO_UDP ? ON_UDP : 0;

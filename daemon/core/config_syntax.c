@@ -2,8 +2,8 @@
 /*
  * config_syntax.c - libyaml's errors in our words.
  *
- * libyaml speaks of flow sequences and simple keys; an operator sees brackets and lines. What is not in the tables is
- * told in libyaml's own words.
+ * libyaml speaks of flow sequences and simple keys; an operator sees brackets and lines. What is not in the
+ * tables is told in libyaml's own words.
  */
 #include "core/config_yaml.h"
 #include "core/cleanup.h"
@@ -18,6 +18,7 @@ struct phrase {
 
 #define QUOTE_IPV6 "an IPv6 address that begins or ends with ':' needs quotes"
 
+/* clang-format off */
 static const struct phrase problems[] = {
 	{ "found character that cannot start any token", "this character can not begin a value",
 	  "put the value in quotes" },
@@ -34,18 +35,23 @@ static const struct phrase problems[] = {
 	{ "did not find expected ',' or ']'", "a ',' or ']' was expected here", "close the list by ]" },
 	{ "did not find expected ',' or '}'", "a ',' or '}' was expected here", "close the group by }" },
 	{ "did not find expected node content", "a value was expected here", "in [] and {} " QUOTE_IPV6 },
-	{ "could not find expected ':'", "a ':' was expected after this key", "write key: value, with a space" },
-	{ "found unexpected end of stream", "these quotes are never closed", "close them, or remove the first one" },
+	{ "could not find expected ':'", "a ':' was expected after this key",
+	  "write key: value, with a space" },
+	{ "found unexpected end of stream", "these quotes are never closed",
+	  "close them, or remove the first one" },
 	{ "found unknown escape character", "this escape does not exist in YAML",
 	  "use single quotes, or write \\\\ for a backslash" },
-	{ "did not find expected hexdecimal number", "an escape needs hexadecimal digits here", "for example \\x1b" },
+	{ "did not find expected hexdecimal number", "an escape needs hexadecimal digits here",
+	  "for example \\x1b" },
 	{ "did not find expected <document start>", "a new document can not begin here",
 	  "a configuration is one document; check the indentation" },
 	{ "found undefined tag handle", "tags are not supported", "remove the tag" },
 };
+/* clang-format on */
 #define PROBLEM_CHARACTER (&problems[0])
 #define PROBLEM_TAB (&problems[1])
 
+/* clang-format off */
 static const struct phrase contexts[] = {
 	{ "while parsing a flow sequence", "in the list", NULL },
 	{ "while parsing a flow mapping", "in the group", NULL },
@@ -54,6 +60,7 @@ static const struct phrase contexts[] = {
 	{ "while scanning a simple key", "after the key", NULL },
 	{ "while scanning a quoted scalar", "in the quotes", NULL },
 };
+/* clang-format on */
 
 static const struct phrase *find(const struct phrase *table, size_t n, const char *theirs)
 {
@@ -83,12 +90,12 @@ void cfg_syntax_error(const yaml_parser_t *p, const char *text, size_t len, stru
 	const struct phrase *problem = find(problems, ARRAY_SIZE(problems), p->problem);
 	const struct phrase *context = find(contexts, ARRAY_SIZE(contexts), p->context);
 	const yaml_mark_t *at = &p->problem_mark;
-	struct diag_mark m = { 0, 0, 0 };
+	struct diag_mark m = {0, 0, 0};
 	char begun[120] = "";
 
 	if (problem == PROBLEM_CHARACTER && character_at(text, len, at->index) == '\t')
 		problem = PROBLEM_TAB;
-	/* What is open at the end of the text is told where it was opened: at the end there is nothing to see. */
+	/* What is open at the end of the text is told where it was opened: the end shows nothing. */
 	if (at->index >= len && context)
 		at = &p->context_mark;
 	else if (context && p->context_mark.line != at->line)
@@ -97,8 +104,8 @@ void cfg_syntax_error(const yaml_parser_t *p, const char *text, size_t len, stru
 	m.line = (unsigned int)at->line + 1;
 	m.column = (unsigned int)at->column + 1;
 	diags_add(diags, DIAG_ERROR, m, problem ? problem->hint : NULL, "syntax: %s%s",
-		  problem    ? problem->ours :
-		  p->problem ? p->problem :
-			       "not understood",
+		  problem      ? problem->ours
+		  : p->problem ? p->problem
+			       : "not understood",
 		  begun);
 }

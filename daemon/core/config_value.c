@@ -18,7 +18,8 @@ static int take_uint(const char **p, __u64 *out)
 	if (*s < '0' || *s > '9' || (*s == '0' && s[1] >= '0' && s[1] <= '9'))
 		return -EINVAL;
 	for (; *s >= '0' && *s <= '9'; s++) {
-		if (v < UINT_SATURATED) /* beyond, it is too large for everything; only the form still matters */
+		/* Beyond, it is too large for everything; only the form still matters. */
+		if (v < UINT_SATURATED)
 			v = v * 10 + (__u64)(*s - '0');
 	}
 	*p = s;
@@ -54,10 +55,12 @@ int value_parse_percent(const char *text, __u64 *out)
 	return 0;
 }
 
+/* clang-format off */
 static const struct {
 	const char *name;
 	__u64 ms;
 } units[] = { { "h", 3600 * 1000 }, { "m", 60 * 1000 }, { "s", 1000 }, { "ms", 1 } };
+/* clang-format on */
 #define N_UNITS (sizeof(units) / sizeof(units[0]))
 
 int value_parse_duration_ms(const char *text, __u64 *out_ms)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * config_value.h - strict readers of single values: text in, number or struct out; used by the configuration and by
- * whoever reads the same notation (lbctl).
+ * config_value.h - strict readers of single values: text in, number or struct out; used by the configuration
+ * and by whoever reads the same notation (lbctl).
  *
- * One spelling per value: no white space, signs, leading zeros, fractions, or default units. All return 0, -EINVAL
- * (not in this form) or -ERANGE (in this form, but out of the type's range), and write on success only.
+ * One spelling per value: no white space, signs, leading zeros, fractions, or default units. All return 0,
+ * -EINVAL (not in this form) or -ERANGE (in this form, but out of the type's range), and write on success
+ * only.
  */
 #pragma once
 #include "core/addr.h"
@@ -22,6 +23,6 @@ const char *value_format_duration_ms(__u64 ms, char buf[VALUE_DURATION_STRLEN]);
 int value_parse_endpoint(const char *text, struct lb_addr *addr, __u16 *port);
 /* "200" or "200-299": from <= to, both 100..599. */
 int value_parse_status_range(const char *text, __u16 *from, __u16 *to);
-/* "hex:0a ff" (pairs of digits, spaces between pairs), else the text itself. -ERANGE: longer than @size. @out is
- * scribbled on in every case. */
+/* "hex:0a ff" (pairs of digits, spaces between pairs), else the text itself. -ERANGE: longer than @size. @out
+ * is scribbled on in every case. */
 int value_parse_data(const char *text, __u8 *out, size_t size, __u32 *len);

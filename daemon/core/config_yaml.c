@@ -7,11 +7,11 @@
 #include <errno.h>
 #include <string.h>
 
-static const struct diag_mark whole_file = { 0, 0, 0 };
+static const struct diag_mark whole_file = {0, 0, 0};
 
 static struct diag_mark mark_from(const yaml_mark_t *m)
 {
-	struct diag_mark out = { (unsigned int)m->line + 1, (unsigned int)m->column + 1, 0 };
+	struct diag_mark out = {(unsigned int)m->line + 1, (unsigned int)m->column + 1, 0};
 
 	return out;
 }
@@ -61,10 +61,11 @@ const char *cfg_node_words(const yaml_node_t *n)
 	return cfg_is_null(n) ? "nothing" : "a text";
 }
 
-/* ---- bytes --------------------------------------------------------------------------------------------------- */
+/* ---- bytes ----------------------------------------------------------------------------------- */
 /*
- * libyaml counts NEL, LS, PS and a lone CR as line ends, editors do not: were they let in, line numbers would be wrong
- * from there on. They have no use in a configuration; refused, like other control characters. NULL: @cp is fine.
+ * libyaml counts NEL, LS, PS and a lone CR as line ends, editors do not: were they let in, line numbers would
+ * be wrong from there on. They have no use in a configuration; refused, like other control characters. NULL:
+ * @cp is fine.
  */
 static const char *bad_character(__u32 cp, const char *next, const char *end)
 {
@@ -83,7 +84,7 @@ static const char *bad_character(__u32 cp, const char *next, const char *end)
 static bool check_bytes(const char *text, size_t len, struct diags *diags)
 {
 	const char *end = text + len;
-	struct diag_mark m = { 1, 1, 1 };
+	struct diag_mark m = {1, 1, 1};
 
 	if (len > CFG_TEXT_MAX) {
 		diags_add(diags, DIAG_ERROR, whole_file, NULL, "%zu bytes are too many, the limit is %u", len,
@@ -96,13 +97,15 @@ static bool check_bytes(const char *text, size_t len, struct diags *diags)
 		const char *bad;
 
 		if (!chars) {
-			diags_add(diags, DIAG_ERROR, m, "save the file as UTF-8", "byte 0x%02x is not UTF-8", cp);
+			diags_add(diags, DIAG_ERROR, m, "save the file as UTF-8", "byte 0x%02x is not UTF-8",
+				  cp);
 			return false;
 		}
 		p += chars;
 		bad = bad_character(cp, p, end);
 		if (bad) {
-			diags_add(diags, DIAG_ERROR, m, "remove it; line ends are LF or CR LF, indentation is spaces",
+			diags_add(diags, DIAG_ERROR, m,
+				  "remove it; line ends are LF or CR LF, indentation is spaces",
 				  "%s (U+%04X) stands in the text", bad, cp);
 			return false;
 		}
@@ -114,7 +117,7 @@ static bool check_bytes(const char *text, size_t len, struct diags *diags)
 	return true;
 }
 
-/* ---- events: what nodes do not show, and the limits, before memory is spent ------------------------------------ */
+/* ---- events: what nodes do not show, and the limits, before memory is spent ------------------ */
 static int parser_failed(const yaml_parser_t *p, const char *text, size_t len, struct diags *diags)
 {
 	if (p->error == YAML_MEMORY_ERROR)
@@ -133,12 +136,15 @@ static void scan_refuse(struct scan *s, const yaml_event_t *ev, const char *hint
 	diags_add(s->diags, DIAG_ERROR, span(&ev->start_mark, &ev->end_mark), hint, "%s", what);
 }
 
-static void scan_properties(struct scan *s, const yaml_event_t *ev, const yaml_char_t *anchor, const yaml_char_t *tag)
+static void scan_properties(struct scan *s, const yaml_event_t *ev, const yaml_char_t *anchor,
+			    const yaml_char_t *tag)
 {
 	if (anchor)
-		scan_refuse(s, ev, "write the value out, or put it into defaults", "anchors (&name) are not supported");
+		scan_refuse(s, ev, "write the value out, or put it into defaults",
+			    "anchors (&name) are not supported");
 	if (tag)
-		scan_refuse(s, ev, "remove the tag; the key decides the type", "tags (!name) are not supported");
+		scan_refuse(s, ev, "remove the tag; the key decides the type",
+			    "tags (!name) are not supported");
 }
 
 /* False when there is no use in reading on. */
@@ -153,7 +159,8 @@ static bool scan_event(struct scan *s, const yaml_event_t *ev)
 		}
 		return true;
 	case YAML_ALIAS_EVENT:
-		scan_refuse(s, ev, "write the value out, or put it into defaults", "aliases (*name) are not supported");
+		scan_refuse(s, ev, "write the value out, or put it into defaults",
+			    "aliases (*name) are not supported");
 		return true;
 	case YAML_SCALAR_EVENT:
 		scan_properties(s, ev, ev->data.scalar.anchor, ev->data.scalar.tag);
@@ -192,7 +199,7 @@ static void parser_start(yaml_parser_t *p, const char *text, size_t len)
 
 static int scan_events(const char *text, size_t len, struct diags *diags)
 {
-	struct scan s = { .diags = diags };
+	struct scan s = {.diags = diags};
 	size_t before = diags_errors(diags);
 	bool go_on = true;
 	yaml_parser_t p;
@@ -220,7 +227,7 @@ static int scan_events(const char *text, size_t len, struct diags *diags)
 	return diags_errors(diags) == before ? 0 : -EINVAL;
 }
 
-/* ---- nodes ------------------------------------------------------------------------------------------------------ */
+/* ---- nodes ----------------------------------------------------------------------------------- */
 static int load_document(struct cfg *c, const char *text, size_t len)
 {
 	yaml_parser_t p;

@@ -2,8 +2,8 @@
 /*
  * config_yaml.h - text to YAML nodes, each with its place; internal to config_*.c.
  *
- * Knows the syntax, not the keys. What passes here is one document in sound UTF-8 without anchors, aliases or tags,
- * within the limits below, so that whoever walks it meets a small finite tree.
+ * Knows the syntax, not the keys. What passes here is one document in sound UTF-8 without anchors, aliases or
+ * tags, within the limits below, so that whoever walks it meets a small finite tree.
  */
 #pragma once
 #include "core/diag.h"
@@ -21,8 +21,8 @@ struct cfg {
 };
 
 /*
- * Parse @text. 0: c->doc holds a document with a root node. -EINVAL: @c->diags says why. -ENOMEM. Call cfg_done() in
- * every case.
+ * Parse @text. 0: c->doc holds a document with a root node. -EINVAL: @c->diags says why. -ENOMEM. Call
+ * cfg_done() in every case.
  */
 int cfg_load(struct cfg *c, const char *text, size_t len, struct diags *diags);
 void cfg_done(struct cfg *c);

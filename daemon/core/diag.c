@@ -11,8 +11,8 @@
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 #define MESSAGE_MAX 600            /* bytes of a message or hint; a quoted value may be megabytes long */
 #define WINDOW 150                 /* so many characters of a line are shown at most */
-#define COLUMN_MAX 100000          /* farther out no excerpt is shown: its place would have to be counted out */
-#define WINDOW_BEFORE 100          /* and so many of them before the mark */
+#define COLUMN_MAX 100000 /* farther out no excerpt is shown: its place would have to be counted out */
+#define WINDOW_BEFORE 100 /* and so many of them before the mark */
 
 void diags_init(struct diags *d)
 {
@@ -83,7 +83,7 @@ static char *printable(const char *text)
 	return out;
 }
 
-/* Room for one more of @level, or NULL: not kept. An error takes the place of the last warning when the list is full. */
+/* Room for one more of @level, or NULL: not kept. In a full list an error replaces the last warning. */
 static struct diag *claim(struct diags *d, enum diag_level level)
 {
 	struct diag *items;
@@ -106,7 +106,8 @@ static struct diag *claim(struct diags *d, enum diag_level level)
 	return &d->items[d->n++];
 }
 
-void diags_add(struct diags *d, enum diag_level level, struct diag_mark mark, const char *hint, const char *fmt, ...)
+void diags_add(struct diags *d, enum diag_level level, struct diag_mark mark, const char *hint,
+	       const char *fmt, ...)
 {
 	struct diag *item;
 	char *text = NULL;
@@ -160,7 +161,8 @@ struct cursor {
 };
 
 /* Bounds of line @line (from 1) without its line break. False when the text has no such line. */
-static bool find_line(const struct diags *d, unsigned int line, struct cursor *cur, const char **from, const char **to)
+static bool find_line(const struct diags *d, unsigned int line, struct cursor *cur, const char **from,
+		      const char **to)
 {
 	const char *end = d->text + d->text_len, *nl;
 
@@ -216,7 +218,7 @@ static void print_excerpt(FILE *out, const struct diag_mark *m, const char *p, c
 {
 	unsigned int column = 1, first = m->column > WINDOW_BEFORE ? m->column - WINDOW_BEFORE : 1;
 	char below[WINDOW + 8];
-	struct excerpt e = { .below = below, .out = out };
+	struct excerpt e = {.below = below, .out = out};
 
 	fprintf(out, "%5u | ", m->line);
 	if (first > 1) {
@@ -260,7 +262,7 @@ static void print_item(const struct diags *d, const struct diag *i, struct curso
 void diags_print(const struct diags *d, FILE *out)
 {
 	size_t errors = d->errors, warnings = d->warnings;
-	struct cursor cur = { 0, NULL };
+	struct cursor cur = {0, NULL};
 
 	for (size_t i = 0; i < d->n; i++) {
 		print_item(d, &d->items[i], &cur, out);

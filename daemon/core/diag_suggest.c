@@ -7,7 +7,7 @@
 
 #define WORD_MAX 40 /* longer words get no suggestion: nothing that we offer is so long */
 
-/* Lower case, _ as -: what people mix up without meaning another word. Returns the length, WORD_MAX + 1 if too long. */
+/* Lower case, _ as -: what people mix up. Returns the length, WORD_MAX + 1 if it is too long. */
 static size_t fold(const char *word, char out[WORD_MAX + 1])
 {
 	size_t n = 0;
@@ -67,7 +67,7 @@ const char *diag_suggest(const char *word, const char *const *candidates)
 			continue;
 		dist = distance(w, lw, c, lc);
 		limit = (unsigned int)(lw < lc ? lc : lw) / 3;
-		/* "addr" for "address", "backend" for "backends": a beginning of three letters counts as near. */
+		/* "addr" for "address": a beginning of three letters counts as near. */
 		if (lw >= 3 && lw < lc && strncmp(w, c, lw) == 0 && limit < dist)
 			limit = dist;
 		if (dist <= (limit ? limit : 1) && dist < lc && (!found || dist < best)) {

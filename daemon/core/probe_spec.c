@@ -6,10 +6,12 @@
 
 const char *probe_type_name(enum probe_type t)
 {
+	/* clang-format off */
 	static const char *const names[] = {
 		[PROBE_NONE] = "none", [PROBE_TCP] = "tcp",     [PROBE_HTTP] = "http",
 		[PROBE_HTTPS] = "https", [PROBE_UDP] = "udp",
 	};
+	/* clang-format on */
 	_Static_assert(sizeof(names) / sizeof(names[0]) == PROBE_TYPE_MAX, "every type has a name");
 
 	return (unsigned int)t < PROBE_TYPE_MAX ? names[t] : "?";
@@ -48,8 +50,9 @@ static bool http_equal(const struct probe_spec *a, const struct probe_spec *b)
 		if (a->expect[i].from != b->expect[i].from || a->expect[i].to != b->expect[i].to)
 			return false;
 	}
-	return strcmp(a->path, b->path) == 0 && strcmp(a->host, b->host) == 0 && strcmp(a->method, b->method) == 0 &&
-	       strcmp(a->body, b->body) == 0 && (a->type != PROBE_HTTPS || a->tls_verify == b->tls_verify);
+	return strcmp(a->path, b->path) == 0 && strcmp(a->host, b->host) == 0 &&
+	       strcmp(a->method, b->method) == 0 && strcmp(a->body, b->body) == 0 &&
+	       (a->type != PROBE_HTTPS || a->tls_verify == b->tls_verify);
 }
 
 static bool udp_equal(const struct probe_spec *a, const struct probe_spec *b)
@@ -66,8 +69,8 @@ bool probe_spec_equal(const struct probe_spec *a, const struct probe_spec *b)
 	if (a->type == PROBE_NONE)
 		return true;
 	if (a->interval_ms != b->interval_ms || a->fast_interval_ms != b->fast_interval_ms ||
-	    a->down_interval_ms != b->down_interval_ms || a->timeout_ms != b->timeout_ms || a->rise != b->rise ||
-	    a->fall != b->fall || a->jitter_pct != b->jitter_pct || a->port != b->port)
+	    a->down_interval_ms != b->down_interval_ms || a->timeout_ms != b->timeout_ms ||
+	    a->rise != b->rise || a->fall != b->fall || a->jitter_pct != b->jitter_pct || a->port != b->port)
 		return false;
 	if (is_http(a->type))
 		return http_equal(a, b);

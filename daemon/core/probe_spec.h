@@ -2,8 +2,8 @@
 /*
  * probe_spec.h - how a backend is probed: plain data, comparable by probe_spec_equal(). Times in ms.
  *
- * A complete spec (as in a parsed configuration) holds a usable value in every field; fields that its type has no use
- * for hold their defaults, so that equal probes are equal in every byte that matters.
+ * A complete spec (as in a parsed configuration) holds a usable value in every field; fields that its type
+ * has no use for hold their defaults, so that equal probes are equal in every byte that matters.
  */
 #pragma once
 #include <linux/types.h>
@@ -24,11 +24,11 @@ struct probe_spec {
 	__u32 jitter_pct;       /* 10 */
 	__u16 port;             /* 0: the service's port */
 	/* http, https */
-	char path[256];   /* default "/" */
-	char host[256];   /* Host header and SNI; empty: the VIP */
-	char method[8];   /* GET or HEAD */
-	char body[128];   /* the answer must contain this; empty: not looked at */
-	bool tls_verify;  /* default false: probes are about liveness */
+	char path[256];  /* default "/" */
+	char host[256];  /* Host header and SNI; empty: the VIP */
+	char method[8];  /* GET or HEAD */
+	char body[128];  /* the answer must contain this; empty: not looked at */
+	bool tls_verify; /* default false: probes are about liveness */
 	struct {
 		__u16 from, to;
 	} expect[PROBE_RANGES_MAX]; /* accepted status codes, ascending and apart; default 200-399 */

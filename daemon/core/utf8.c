@@ -5,7 +5,7 @@
 unsigned int utf8_decode(const char *p, const char *end, __u32 *cp)
 {
 	/* The smallest code point that needs so many bytes: anything smaller is an overlong form. */
-	static const __u32 smallest[5] = { 0, 0, 0x80, 0x800, 0x10000 };
+	static const __u32 smallest[5] = {0, 0, 0x80, 0x800, 0x10000};
 	const unsigned char *s = (const unsigned char *)p;
 	unsigned int len, i;
 	__u32 v;

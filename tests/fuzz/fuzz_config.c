@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * fuzz_config.c - any bytes as a configuration: no crash, hang or leak; diagnostics can be printed; and what is accepted
- * prints as a configuration that is accepted again and means the same.
+ * fuzz_config.c - any bytes as a configuration: no crash, hang or leak; diagnostics can be printed; and what
+ * is accepted prints as a configuration that is accepted again and means the same.
  */
 #include "core/cleanup.h"
 #include "core/config.h"

@@ -14,7 +14,8 @@
 
 #define HEAD "dataplane: {interfaces: [eth0]}\n"
 
-/* Parse @text, which must be right; a failure prints what was wrong with it. The caller frees the configuration. */
+/* Parse @text, which must be right; a failure prints what was wrong with it. The caller frees the
+ * configuration. */
 static inline struct config *parse_good(const char *text)
 {
 	struct config *c = NULL;
@@ -29,10 +30,11 @@ static inline struct config *parse_good(const char *text)
 	return c;
 }
 
-/* The first diagnostic of @level about @text that holds @part, with its place; all of them are printed if none does. */
+/* The first diagnostic of @level about @text that holds @part, with its place; all of them are printed if
+ * none does. */
 static inline struct diag_mark find_diag(const char *text, enum diag_level level, const char *part)
 {
-	struct diag_mark mark = { 0, 0, 0 };
+	struct diag_mark mark = {0, 0, 0};
 	struct config *c = NULL;
 	bool found = false;
 	struct diags d;

@@ -1,31 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
-/* test_config.c - right configurations: every key arrives, defaults are filled in. Wrong ones are in tests/golden. */
+/* test_config.c - right configurations: every key arrives, defaults are filled in. Wrong ones are in
+ * tests/golden. */
 #include "config_util.h"
 
 #include <netinet/in.h>
 
-static const char reference[] =
-	"dataplane:\n"
-	"  interfaces: [eth0]\n"
-	"  xdp-mode: auto              # native, generic, auto\n"
-	"  seed-file: /etc/lbd/seed    # the same on the whole fleet\n"
-	"control:\n"
-	"  socket: /run/lbd/lbd.sock\n"
-	"metrics:\n"
-	"  listen: 127.0.0.1:9917\n"
-	"defaults:\n"
-	"  forward: ipip\n"
-	"  probe: {type: tcp, interval: 2s, timeout: 1s, rise: 3, fall: 3}\n"
-	"services:\n"
-	"  - name: web\n"
-	"    vip: 203.0.113.10         # or a list: IPv4 and IPv6\n"
-	"    port: 443\n"
-	"    protocol: tcp\n"
-	"    probe: {type: https, path: /healthz, expect: 200-299}\n"
-	"    slow-start: 30s\n"
-	"    backends:\n"
-	"      - {address: 10.0.1.12, weight: 50}\n"
-	"      - {address: 10.0.1.11, weight: 100}\n";
+static const char reference[] = "dataplane:\n"
+				"  interfaces: [eth0]\n"
+				"  xdp-mode: auto              # native, generic, auto\n"
+				"  seed-file: /etc/lbd/seed    # the same on the whole fleet\n"
+				"control:\n"
+				"  socket: /run/lbd/lbd.sock\n"
+				"metrics:\n"
+				"  listen: 127.0.0.1:9917\n"
+				"defaults:\n"
+				"  forward: ipip\n"
+				"  probe: {type: tcp, interval: 2s, timeout: 1s, rise: 3, fall: 3}\n"
+				"services:\n"
+				"  - name: web\n"
+				"    vip: 203.0.113.10         # or a list: IPv4 and IPv6\n"
+				"    port: 443\n"
+				"    protocol: tcp\n"
+				"    probe: {type: https, path: /healthz, expect: 200-299}\n"
+				"    slow-start: 30s\n"
+				"    backends:\n"
+				"      - {address: 10.0.1.12, weight: 50}\n"
+				"      - {address: 10.0.1.11, weight: 100}\n";
 
 static void assert_addr(const struct lb_addr *a, const char *text)
 {
