@@ -80,7 +80,7 @@ struct config {
 /*
  * Parse and check @text (@len bytes, named @file in messages). On success 0 and *@out owns a complete
  * configuration. On errors -EINVAL, *@out untouched, and @diags holds every error found; -ENOMEM otherwise.
- * Warnings may be in @diags in both cases. @diags is initialised by the caller and forgets what was in it.
+ * Warnings may be in @diags in both cases. The caller has initialised @diags and releases it.
  */
 int config_parse(const char *file, const char *text, size_t len, struct config **out, struct diags *diags);
 /* Read @path (at most 16 MiB) and parse it. A file that can not be read is a diagnostic too. */
