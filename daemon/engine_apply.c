@@ -96,6 +96,9 @@ static int prepare_service(struct engine *e, const struct config *cfg, const str
 		else
 			backend_rt_init(e, rt, &rt->be[i]);
 	}
+	for (unsigned int i = 0; i < s->n_backends; i++)
+		if (rt->cfg->probe.type == PROBE_NONE)
+			(void)admission_active(&rt->be[i].adm, &rt->policy, HEALTH_UP, NULL, engine_now());
 	rt->table_stale = true;
 	rt->served = olds != NULL;
 	if (old) {
