@@ -54,6 +54,8 @@ void dataplane_close(struct dataplane *d)
 {
 	if (!d)
 		return;
+	if (d->next_made) /* never committed: its maps would stay in memory until the next start */
+		(void)dp_remove_dir(d->pin_dir, "next");
 	forget_previous(d);
 	(void)dataplane_flow_window(d, d->maps.sizes.flow_buckets, &(__u32){0});
 	dp_munmap(&d->maps, d->mapped_bytes);
@@ -232,12 +234,11 @@ int dataplane_open(struct dataplane **out, const struct dataplane_options *o, bo
 	return 0;
 }
 
-int dataplane_commit(struct dataplane *d, struct err *err)
+/* The point of no return, once. */
+static int decide(struct dataplane *d, struct err *err)
 {
 	int rc;
 
-	if (!d->pending)
-		return 0;
 	if (d->origin == DP_ORIGIN_GROW) {
 		rc = dp_carry_late(d);
 		if (rc)
@@ -247,9 +248,22 @@ int dataplane_commit(struct dataplane *d, struct err *err)
 	rc = dp_pin_commit(d->pin_dir, err);
 	if (rc)
 		return rc;
-	/* Decided: from here on every failure leaves work that the next commit, or the next start, completes. */
+	d->next_made = false;
 	dp_step("decided");
-	rc = dp_links_update(d, err);
+	return 0;
+}
+
+int dataplane_commit(struct dataplane *d, struct err *err)
+{
+	int rc = 0;
+
+	if (!d->pending)
+		return 0;
+	if (d->next_made)
+		rc = decide(d, err);
+	/* Decided: from here on every failure leaves work that the next commit, or the next start, completes. */
+	if (!rc)
+		rc = dp_links_update(d, err);
 	if (!rc)
 		rc = dp_pin_finish(d->pin_dir, err);
 	if (rc)

@@ -21,7 +21,7 @@ void dp_pins_close(struct dp_pins *p)
 	dp_pins_init(p);
 }
 
-static int stale(struct err *err, const char *dir, const char *what, int code)
+int dp_stale(struct err *err, const char *dir, const char *what, int code)
 {
 	code = err_set(err, code, "the data plane pinned in %s %s", dir, what);
 	err_hint(err, "lbd --detach removes it (traffic to the VIPs stops until lbd runs again)");
@@ -41,7 +41,7 @@ static int pins_open_map(const char *dir, int id, struct dp_pins *p, struct err 
 	p->fd[id] = bpf_obj_get(path);
 	if (p->fd[id] == -ENOENT) {
 		snprintf(what, sizeof(what), "is incomplete: there is no \"%s\"", spec->name);
-		return stale(err, dir, what, -EUCLEAN);
+		return dp_stale(err, dir, what, -EUCLEAN);
 	}
 	if (p->fd[id] < 0)
 		return err_set(err, p->fd[id], "cannot open pinned map %s: %s", path, strerror(-p->fd[id]));
@@ -51,7 +51,7 @@ static int pins_open_map(const char *dir, int id, struct dp_pins *p, struct err 
 	if (spec->value_size && p->info[id].value_size != spec->value_size) {
 		snprintf(what, sizeof(what), "has another layout: an entry of \"%s\" is %u bytes, not %u", spec->name,
 			 p->info[id].value_size, spec->value_size);
-		return stale(err, dir, what, -EUCLEAN);
+		return dp_stale(err, dir, what, -EUCLEAN);
 	}
 	return 0;
 }
@@ -68,7 +68,7 @@ static int check_sizes(const char *dir, struct dp_pins *p, struct err *err)
 			continue;
 		snprintf(what, sizeof(what), "contradicts itself: \"%s\" has %u entries where %u belong",
 			 dp_map_specs[id].name, p->info[id].max_entries, entries);
-		return stale(err, dir, what, -EUCLEAN);
+		return dp_stale(err, dir, what, -EUCLEAN);
 	}
 	return 0;
 }
@@ -91,7 +91,7 @@ static int check_layout(const char *dir, struct dp_pins *p, struct err *err)
 		return 0;
 	snprintf(what, sizeof(what), "has layout %u (lbd %.31s), this lbd needs layout %u", p->meta.layout,
 		 p->meta.version, LB_LAYOUT_VERSION);
-	return stale(err, dir, what, -EUCLEAN);
+	return dp_stale(err, dir, what, -EUCLEAN);
 }
 
 int dp_pins_open(const char *dir, struct dp_pins *p, struct err *err)

@@ -1,105 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * dataplane_load.c - from the skeleton to a loaded program: map sizes, maps taken over, rodata, and when the kernel
- * refuses, one message that a person can act on in place of a thousand lines of verifier log.
+ * dataplane_load.c - from the skeleton to a loaded program: map sizes, maps taken over, rodata.
  *
  * The object is freed as soon as the descriptors are in hand: ELF, BTF and relocations would only cost memory.
  */
 #include "dataplane_priv.h"
 #include "core/cleanup.h"
 #include "lb/params.h"
-#include "privilege.h"
 
 #include "lb.skel.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <unistd.h>
-
-#define LOG_TAIL_BYTES 4096
-#define KERNEL_BTF "/sys/kernel/btf/vmlinux"
-
-/* ---- what libbpf says: kept, not printed ------------------------------------------------------------------- */
-/* libbpf has one print function per process; so there is one buffer. Only the tail of the text is kept. */
-static char libbpf_text[LOG_TAIL_BYTES + 1];
-
-static int keep_text(enum libbpf_print_level level, const char *fmt, va_list ap)
-{
-	_cleanup_free_ char *text = NULL;
-	size_t have = strlen(libbpf_text), len, keep;
-
-	if (level == LIBBPF_DEBUG || vasprintf(&text, fmt, ap) < 0)
-		return 0;
-	len = strlen(text);
-	if (len >= LOG_TAIL_BYTES) {
-		memcpy(libbpf_text, text + len - LOG_TAIL_BYTES, LOG_TAIL_BYTES + 1);
-		return 0;
-	}
-	keep = have + len > LOG_TAIL_BYTES ? LOG_TAIL_BYTES - len : have;
-	memmove(libbpf_text, libbpf_text + have - keep, keep);
-	memcpy(libbpf_text + keep, text, len + 1);
-	return 0;
-}
-
-/* Lines that only frame or count; the reason stands before them. */
-static bool is_noise(const char *line)
-{
-	static const char *const noise[] = {"processed ", "-- END PROG LOAD LOG", "failed to load", "-- BEGIN PROG",
-					    "verification time", "stack depth", "RLIMIT_MEMLOCK", "ulimit"};
-
-	if (!*line)
-		return true;
-	for (size_t i = 0; i < ARRAY_SIZE(noise); i++)
-		if (strstr(line, noise[i]))
-			return true;
-	return false;
-}
-
-/* The last two telling lines of what libbpf said, as one line. Eats the text. */
-static void last_words(char *buf, size_t size)
-{
-	const char *last = NULL, *before = NULL;
-	char *end = libbpf_text + strlen(libbpf_text);
-
-	while (end > libbpf_text && !before) {
-		char *line;
-
-		while (end > libbpf_text && end[-1] == '\n')
-			*--end = '\0';
-		for (line = end; line > libbpf_text && line[-1] != '\n'; line--)
-			;
-		if (!is_noise(line)) {
-			before = last ? line : NULL;
-			last = last ? last : line;
-		}
-		end = line;
-	}
-	if (!last)
-		snprintf(buf, size, "no further words from the kernel");
-	else
-		snprintf(buf, size, "%s%s%s", before ? before : "", before ? " / " : "", last);
-}
-
-static int load_failed(int code, const char *what, struct err *err)
-{
-	char words[220], missing[80];
-	struct utsname u;
-
-	last_words(words, sizeof(words));
-	uname(&u);
-	err_set(err, code, "the kernel (Linux %s) refuses the XDP program: %s: %s: %s", u.release, what, strerror(-code),
-		words);
-	if (privilege_missing(missing, sizeof(missing)))
-		err_hint(err, "missing: %s; run as root or grant them to the service", missing);
-	else if (access(KERNEL_BTF, R_OK) < 0)
-		err_hint(err, "this kernel has no BTF (%s); use one built with CONFIG_DEBUG_INFO_BTF", KERNEL_BTF);
-	else if (code == -EPERM)
-		err_hint(err, "inside a container or user namespace BPF needs the capabilities of the initial one");
-	else
-		err_hint(err, "lbd is tested on Linux 6.1 and later; please report this message");
-	return code;
-}
 
 /* ---- maps -------------------------------------------------------------------------------------------------- */
 static bool reuse_known(const struct dataplane *d, enum dp_map_id id)
@@ -121,23 +34,51 @@ static bool reuse_known(const struct dataplane *d, enum dp_map_id id)
 	return false;
 }
 
-/* Set up one known map: taken over, or sized. */
-static int prepare_known(struct dataplane *d, enum dp_map_id id, struct bpf_map *map)
+/* Everything but the number of entries. */
+static bool same_kind(const struct bpf_map_info *i, const struct bpf_map *map)
 {
-	__u32 entries = dp_map_entries(id, &d->maps.sizes);
+	/* The kernel adds this one by itself. */
+	__u32 implied = i->type == BPF_MAP_TYPE_DEVMAP ? BPF_F_RDONLY_PROG : 0;
 
-	if (reuse_known(d, id)) {
-		d->map[id].adopted = true;
-		return bpf_map__reuse_fd(map, d->previous.fd[id]);
-	}
-	return entries ? bpf_map__set_max_entries(map, entries) : 0;
+	return i->type == bpf_map__type(map) && i->key_size == bpf_map__key_size(map) &&
+	       i->value_size == bpf_map__value_size(map) && (i->map_flags & ~implied) == bpf_map__map_flags(map);
 }
 
-static bool same_definition(const struct bpf_map_info *i, const struct bpf_map *map)
+/* A pinned map is compared even if a larger one replaces it: its content will be copied. */
+static int check_known(struct dataplane *d, enum dp_map_id id, struct bpf_object *obj, struct bpf_map *map,
+		       struct err *err)
 {
-	return i->type == bpf_map__type(map) && i->key_size == bpf_map__key_size(map) &&
-	       i->value_size == bpf_map__value_size(map) && i->max_entries == bpf_map__max_entries(map) &&
-	       i->map_flags == bpf_map__map_flags(map);
+	const struct bpf_map_info *info = &d->previous.info[id];
+	char what[160];
+
+	if (!d->previous.present || (same_kind(info, map) && dp_same_btf(info, bpf_object__btf(obj),
+									 bpf_map__btf_value_type_id(map))))
+		return 0;
+	snprintf(what, sizeof(what), "has another layout: \"%s\" is not the map that this lbd means",
+		 dp_map_specs[id].name);
+	return dp_stale(err, d->pin_dir, what, -EUCLEAN);
+}
+
+/* Set up one known map: taken over, or sized. */
+static int prepare_known(struct dataplane *d, enum dp_map_id id, struct bpf_object *obj, struct err *err)
+{
+	const char *name = dp_map_specs[id].name;
+	struct bpf_map *map = bpf_object__find_map_by_name(obj, name);
+	__u32 entries = dp_map_entries(id, &d->maps.sizes);
+	int rc;
+
+	if (!map)
+		return err_set(err, -ENOENT, "the program has no map \"%s\"", name);
+	snprintf(d->map[id].name, sizeof(d->map[id].name), "%s", name);
+	rc = check_known(d, id, obj, map, err);
+	if (rc)
+		return rc;
+	d->map[id].adopted = reuse_known(d, id);
+	if (d->map[id].adopted)
+		rc = bpf_map__reuse_fd(map, d->previous.fd[id]);
+	else if (entries)
+		rc = bpf_map__set_max_entries(map, entries);
+	return rc ? err_set(err, rc, "BPF map \"%s\": %s", name, strerror(-rc)) : 0;
 }
 
 /*
@@ -156,7 +97,8 @@ static int prepare_other(struct dataplane *d, struct dp_map *slot, struct bpf_ma
 	if (rc || d->origin == DP_ORIGIN_NEW || bpf_map__type(map) == BPF_MAP_TYPE_PROG_ARRAY)
 		return rc;
 	fd = bpf_obj_get(path);
-	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) || !same_definition(&info, map))
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) || !same_kind(&info, map) ||
+	    info.max_entries != bpf_map__max_entries(map))
 		return 0;
 	slot->adopted = true;
 	return bpf_map__reuse_fd(map, fd);
@@ -169,13 +111,9 @@ static int prepare_maps(struct dataplane *d, struct bpf_object *obj, struct err 
 
 	d->n_maps = DP_KNOWN_MAX;
 	for (int id = 0; id < DP_KNOWN_MAX; id++) {
-		const char *name = dp_map_specs[id].name;
-
-		map = bpf_object__find_map_by_name(obj, name);
-		rc = map ? prepare_known(d, id, map) : -ENOENT;
+		rc = prepare_known(d, id, obj, err);
 		if (rc)
-			return err_set(err, rc, "BPF map \"%s\": %s", name, strerror(-rc));
-		snprintf(d->map[id].name, sizeof(d->map[id].name), "%s", name);
+			return rc;
 	}
 	bpf_object__for_each_map(map, obj) {
 		struct dp_map *slot = &d->map[d->n_maps];
@@ -243,10 +181,9 @@ static void set_params(const struct dataplane *d, struct lb_bpf *skel)
 
 static int open_object(struct lb_bpf **skel, struct err *err)
 {
-	libbpf_set_print(keep_text);
-	libbpf_text[0] = '\0';
+	dp_listen();
 	*skel = lb_bpf__open();
-	return *skel ? 0 : load_failed(-errno, "opening the object", err);
+	return *skel ? 0 : dp_load_failed(-errno, "opening the object", err);
 }
 
 static void skel_destroyp(struct lb_bpf **skel)
@@ -268,7 +205,7 @@ int dp_load(struct dataplane *d, struct err *err)
 	set_params(d, skel);
 	rc = lb_bpf__load(skel);
 	if (rc)
-		return load_failed(rc, "loading", err);
+		return dp_load_failed(rc, "loading", err);
 	rc = take_fds(d, skel);
 	return rc ? err_set(err, rc, "cannot keep the descriptors of the program: %s", strerror(-rc)) : 0;
 }
@@ -320,7 +257,7 @@ int dp_load_dry(struct dataplane *d, struct err *err)
 	set_params(d, skel);
 	rc = lb_bpf__load(skel);
 	if (rc)
-		return load_failed(rc, "loading an instance for test runs", err);
+		return dp_load_failed(rc, "loading an instance for test runs", err);
 	rc = take_dry_fds(d, skel);
 	return rc ? err_set(err, rc, "cannot keep the descriptors of the program: %s", strerror(-rc)) : 0;
 }

@@ -211,6 +211,7 @@ int dp_pin_next(struct dataplane *d, struct err *err)
 		rc = -errno;
 	if (rc)
 		return err_set(err, rc, "cannot create %s: %s", next, strerror(-rc));
+	d->next_made = true;
 	for (unsigned int i = 0; i < d->n_maps && !rc; i++) {
 		if (d->map[i].adopted)
 			continue;

@@ -5,7 +5,10 @@
  *   dataplane.c       open, commit, close: the order of things
  *   dataplane_pin.c   the pin directory: bpffs, adoption, the crash-safe switch from one set of maps to the next
  *   dataplane_load.c  the skeleton: sizes, rodata, verifier messages
+ *   dataplane_words.c when the kernel refuses it: the reason in one message
  *   dataplane_maps.c  which maps there are, how they are sized, mapped and carried over
+ *   dataplane_adopt.c is what is pinned ours, and whole?
+ *   dataplane_btf.c   are the structs in a pinned map the same as the program's?
  *   dataplane_link.c  interfaces: attach, check, detach
  *   dataplane_read.c  counters, devmap, memory
  *   dataplane_run.c   clock, grace periods, runs of the program on a given packet
@@ -105,7 +108,8 @@ struct dataplane {
 	int dry_fd[DP_KNOWN_MAX];  /* its own copies of what packets write; -1: shared */
 	int dry_cold_fd;           /* its own tail calls: without a holder the kernel would empty the table; or -1 */
 	int rcu_outer_fd, rcu_inner_fd; /* see dataplane_quiesce() */
-	bool pending; /* dataplane_commit() has not run yet */
+	bool next_made; /* next/ stands in the pin directory */
+	bool pending;   /* dataplane_commit() has not run yet */
 	__u64 map_bytes;
 	unsigned int n_cpus;
 	void *values; /* scratch of the counter readers */
@@ -141,6 +145,8 @@ void dp_pins_init(struct dp_pins *p);
 /* Open what is pinned; p->present tells whether there is a data plane. Another layout, or a part missing: error. */
 int dp_pins_open(const char *dir, struct dp_pins *p, struct err *err);
 void dp_pins_close(struct dp_pins *p);
+/* "the data plane pinned in @dir @what", with the hint how to get rid of it. Returns @code. */
+int dp_stale(struct err *err, const char *dir, const char *what, int code);
 /* Pin the program and every map that is not adopted in dir/next. */
 int dp_pin_next(struct dataplane *d, struct err *err);
 /* The point of no return: dir/next becomes dir/new, which any later open finishes. */
@@ -161,6 +167,23 @@ int dp_each(const char *dir, const char *prefix, int (*fn)(const char *dir, cons
 int dp_load(struct dataplane *d, struct err *err);
 /* Load the second instance, for test runs: on the maps of the first, but for those that packets write. */
 int dp_load_dry(struct dataplane *d, struct err *err);
+
+
+/* ---- dataplane_words.c */
+/* From here on keep what libbpf says instead of printing it. */
+void dp_listen(void);
+/* Set @err from @code and what was heard. Returns @code. */
+int dp_load_failed(int code, const char *what, struct err *err);
+/*
+ * The reason in what libbpf and the verifier said: the last two lines of @text that tell something, joined, into @buf.
+ * Cuts up @text.
+ */
+void dp_last_words(char *text, char *buf, size_t size);
+
+/* ---- dataplane_btf.c */
+struct btf;
+/* false only when both types are known and differ in a member's name, place or size. */
+bool dp_same_btf(const struct bpf_map_info *pinned, const struct btf *ours, __u32 our_value_type);
 
 /* ---- dataplane_read.c, dataplane_run.c */
 int dp_values_new(struct dataplane *d);

@@ -2,6 +2,8 @@
 /* What dataplane_open() finds, takes over, enlarges and refuses. */
 #include "dataplane_env.h"
 
+#include <bpf/btf.h>
+
 static void test_new(void **state)
 {
 	struct dataplane_options o = env_options();
@@ -314,20 +316,76 @@ static void test_incomplete(void **state)
 	assert_refused(&o, -EUCLEAN, "\"services\"", "lbd --detach");
 }
 
+static void pin_instead(const char *name, int fd)
+{
+	char path[DP_PATH_MAX];
+
+	assert_true(fd >= 0);
+	assert_int_equal(dp_path(path, PIN_DIR, name), 0);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(bpf_obj_pin(fd, path), 0);
+	close(fd);
+}
+
 /* A map somebody replaced by one of another shape. */
 static void test_wrong_map(void **state)
 {
 	struct dataplane_options o = env_options();
 	struct dataplane *d = env_open(&o, false);
-	int fd;
 
 	env_commit(d);
 	dataplane_close(d);
-	assert_int_equal(unlink(PIN_DIR "/slot_x"), 0);
-	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "slot_x", 4, 16, 5, NULL);
-	assert_int_equal(bpf_obj_pin(fd, PIN_DIR "/slot_x"), 0);
-	close(fd);
+	pin_instead("slot_x", bpf_map_create(BPF_MAP_TYPE_ARRAY, "slot_x", 4, 24, 5, NULL));
 	assert_refused(&o, -EUCLEAN, "slot_x", "lbd --detach");
+}
+
+/* Same sizes, other kind: packets would be refused a redirect, or the daemon its memory. */
+static void test_wrong_kind_of_map(void **state)
+{
+	struct dataplane_options o = env_options();
+	struct dataplane *d = env_open(&o, false);
+
+	env_commit(d);
+	dataplane_close(d);
+	pin_instead("tx_ports", bpf_map_create(BPF_MAP_TYPE_ARRAY, "tx_ports", 4, 4, LB_TX_PORTS_MAX, NULL));
+	assert_refused(&o, -EUCLEAN, "\"tx_ports\"", "lbd --detach");
+}
+
+/* A struct of the same size whose members are others: only BTF can tell. */
+static int map_with_btf(const char *first, const char *second)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
+	struct btf *btf = btf__new_empty();
+	int u32_id = btf__add_int(btf, "unsigned int", 4, 0), u64_id = btf__add_int(btf, "unsigned long long", 8, 0);
+	int whole = btf__add_array(btf, u32_id, u64_id, LB_FLOW_WAYS);
+	int half = btf__add_array(btf, u32_id, u64_id, LB_FLOW_WAYS / 2), fd;
+
+	opts.btf_key_type_id = (__u32)u32_id;
+	opts.btf_value_type_id = (__u32)btf__add_struct(btf, "lb_flow_bucket", sizeof(struct lb_flow_bucket));
+	assert_int_equal(btf__add_field(btf, first, second ? half : whole, 0, 0), 0);
+	if (second)
+		assert_int_equal(btf__add_field(btf, second, half, 32 * 8, 0), 0);
+	assert_int_equal(btf__load_into_kernel(btf), 0);
+	opts.btf_fd = (__u32)btf__fd(btf);
+	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "flows", 4, sizeof(struct lb_flow_bucket), 256, &opts);
+	btf__free(btf);
+	return fd;
+}
+
+static void test_other_struct_of_same_size(void **state)
+{
+	struct dataplane_options o = env_options();
+	struct dataplane *d = env_open(&o, false);
+
+	env_commit(d);
+	dataplane_close(d);
+	pin_instead("flows", map_with_btf("e", NULL));
+	d = env_open(&o, true);
+	dataplane_close(d);
+	pin_instead("flows", map_with_btf("entry", NULL));
+	assert_refused(&o, -EUCLEAN, "\"flows\"", "lbd --detach");
+	pin_instead("flows", map_with_btf("e", "f"));
+	assert_refused(&o, -EUCLEAN, "\"flows\"", "lbd --detach");
 }
 
 static void test_sizes_out_of_range(void **state)
@@ -342,6 +400,66 @@ static void test_sizes_out_of_range(void **state)
 	o = env_options();
 	o.sizes.backends = LB_BIDX_MAX + 2;
 	assert_refused(&o, -EINVAL, "32769 backends", "");
+}
+
+static void test_last_words(void **state)
+{
+	static const struct {
+		const char *name, *text, *want;
+	} cases[] = {
+		{"verifier",
+		 "libbpf: prog 'lb_xdp': BPF program load failed: Permission denied\n"
+		 "libbpf: prog 'lb_xdp': -- BEGIN PROG LOAD LOG --\n"
+		 "12: (71) r1 = *(u8 *)(r2 +13)\n"
+		 "invalid access to packet, off=13 size=1, R2(id=0,off=13,r=0)\n"
+		 "processed 13 insns (limit 1000000) max_states_per_insn 0 total_states 1 peak_states 1 mark_read 1\n"
+		 "-- END PROG LOAD LOG --\n"
+		 "libbpf: prog 'lb_xdp': failed to load: -13\n"
+		 "libbpf: failed to load object 'lb_bpf'\n",
+		 "12: (71) r1 = *(u8 *)(r2 +13) / invalid access to packet, off=13 size=1, R2(id=0,off=13,r=0)"},
+		{"one line", "libbpf: map 'slots': failed to create: Cannot allocate memory(-12)\n\n",
+		 "libbpf: map 'slots': failed to create: Cannot allocate memory(-12)"},
+		{"nothing", "", "no further words from the kernel"},
+		{"noise only", "\nprocessed 2 insns\n", "no further words from the kernel"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char text[2048], words[256];
+
+		strcpy(text, cases[i].text);
+		dp_last_words(text, words, sizeof(words));
+		if (strcmp(words, cases[i].want))
+			fail_msg("%s: %s", cases[i].name, words);
+	}
+}
+
+/* The program needs no BTF of the kernel: a kernel built without it will do. */
+static void without_kernel_btf(void *arg)
+{
+	struct dataplane_options o = env_options();
+	struct dataplane *d;
+
+	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/sys/kernel/btf", "tmpfs", 0, NULL) < 0)
+		_exit(SKIP);
+	d = env_open(&o, false);
+	env_commit(d);
+}
+
+static void test_no_kernel_btf(void **state)
+{
+	int rc = env_child(without_kernel_btf, NULL);
+
+	assert_true(rc == 0 || rc == SKIP);
+}
+
+static void test_uncommitted_leaves_nothing(void **state)
+{
+	struct dataplane_options o = env_options();
+	struct dataplane *d = env_open(&o, false);
+
+	assert_true(env_exists(PIN_DIR "/next"));
+	dataplane_close(d);
+	assert_false(env_exists(PIN_DIR "/next"));
 }
 
 static void test_no_bpffs_elsewhere(void **state)
@@ -405,8 +523,8 @@ static void test_detach_all(void **state)
 	sh("ip link add lb0 type veth peer name lb0p");
 	env_attach(d, "lb0");
 	dataplane_close(d);
-	d = env_open(&o, true); /* leaves next/ behind */
-	dataplane_close(d);
+	assert_int_equal(mkdir(PIN_DIR "/next", 0700), 0); /* debris goes too */
+	assert_int_equal(mkdir(PIN_DIR "/new", 0700), 0);
 	assert_int_equal(dataplane_detach_all(PIN_DIR, &err), 0);
 	assert_false(env_exists(PIN_DIR));
 	sh("! ip link show dev lb0 | grep -q xdp"); /* at once, not some time later */
@@ -429,6 +547,11 @@ int main(void)
 		TEST(test_stale_layout),
 		TEST(test_incomplete),
 		TEST(test_wrong_map),
+		TEST(test_wrong_kind_of_map),
+		TEST(test_other_struct_of_same_size),
+		TEST(test_last_words),
+		TEST(test_no_kernel_btf),
+		TEST(test_uncommitted_leaves_nothing),
 		TEST(test_sizes_out_of_range),
 		TEST(test_no_bpffs_elsewhere),
 		TEST(test_mount_point),
