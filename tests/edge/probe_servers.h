@@ -21,6 +21,7 @@ enum habit {
 	SILENT,     /* its queue is full: SYNs are dropped */
 	REPLY,      /* reads a request, answers `reply`, closes */
 	REPLY_OPEN, /* the same, without closing */
+	GREET, /* sends `reply` at once, whatever the client wants */
 	MUTE,       /* takes connections, never says anything */
 	SLAM,       /* closes with a reset as soon as a request is there */
 	TRICKLE,    /* `reply`, one byte every 20 ms */
@@ -153,6 +154,8 @@ static int on_accept(sd_event_source *es, int fd, uint32_t revents, void *userda
 		if (c->fd >= 0)
 			continue;
 		*c = (struct conn){.server = s, .fd = conn};
+		if (s->habit == GREET)
+			(void)!send(conn, s->reply, reply_len(s), MSG_NOSIGNAL);
 		return sd_event_add_io(s->event, &c->io, conn, EPOLLIN, on_conn, c);
 	}
 	close(conn);

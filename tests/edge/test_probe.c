@@ -80,6 +80,11 @@ static const struct {
 	{"https to a server that does not speak TLS", PROBE_HTTPS, REPLY, OK200, "fast",
 	 PROBE_OUTCOME_STALLED, "", NULL},
 
+	{"https to a server that speaks plain HTTP", PROBE_HTTPS, GREET, "HTTP/1.1 400 Bad Request\r\n\r\n", "",
+	 PROBE_OUTCOME_TLS, "wrong version number", NULL},
+	{"http to a server that speaks first", PROBE_HTTP, GREET, "220 mail.example.com ESMTP\r\n", "",
+	 PROBE_OUTCOME_PROTOCOL, "HTTP/0.9", NULL},
+
 	{"udp", PROBE_UDP, UDP_REPLY, "PONG 1", "send=PING expect=PONG", PROBE_OUTCOME_OK,
 	 "answer of 6 bytes", "PING"},
 	{"udp, any answer", PROBE_UDP, UDP_REPLY, "whatever", "send=PING", PROBE_OUTCOME_OK,
