@@ -10,8 +10,8 @@
 #include <sys/socket.h>
 #include <time.h>
 
-/* 0 would mean sd-event's default of 250 ms. */
-#define ACCURACY_US 1000
+/* 0 would mean sd-event's default of 250 ms. 500: probes start 0.4 to 0.6 ms late; 1000 saves 5% CPU, 250 costs 50%. */
+#define ACCURACY_US 500
 
 __u64 probe_loop_now_ns(void)
 {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * test_probe_tls.c - HTTPS probes against openssl s_server: certificates that are good, not trusted, of another name, and
- * SNI. The system's CA bundle is covered by our own certificate in a private mount namespace (root; else that part is
- * skipped).
+ * test_probe_tls.c - HTTPS probes against openssl s_server: certificates that are good, not trusted, of
+ * another name, and SNI. The system's CA bundle is covered by our own certificate in a private mount
+ * namespace (root; else that part is skipped).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -51,8 +51,9 @@ static int start_server(void **state)
 	if (system("openssl version >/dev/null 2>&1"))
 		exit(77);
 	assert_non_null(mkdtemp(dir));
-	run_shell("cd %s && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=" NAME
-		  " -addext subjectAltName=DNS:" NAME ",IP:127.0.0.1 -keyout key.pem -out cert.pem 2>/dev/null",
+	run_shell("cd %s && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 "
+		  "-subj /CN=" NAME " -addext subjectAltName=DNS:" NAME
+		  ",IP:127.0.0.1 -keyout key.pem -out cert.pem 2>/dev/null",
 		  dir);
 	fd = closed_port(AF_INET, SOCK_STREAM, &server_port);
 	close(fd);
@@ -62,8 +63,9 @@ static int start_server(void **state)
 	server_pid = fork();
 	if (!server_pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		execlp("openssl", "openssl", "s_server", "-quiet", "-accept", port, "-cert", cert, "-key", key, "-cert2", cert,
-		       "-key2", key, "-servername", NAME, "-servername_fatal", "-www", NULL);
+		execlp("openssl", "openssl", "s_server", "-quiet", "-accept", port, "-cert", cert, "-key",
+		       key, "-cert2", cert, "-key2", key, "-servername", NAME, "-servername_fatal", "-www",
+		       NULL);
 		_exit(127);
 	}
 	for (int i = 0; i < 500 && !port_is_open(server_port); i++)
@@ -91,18 +93,19 @@ static const struct {
 	enum probe_outcome outcome;
 	const char *detail;
 } cases[] = {
-	{ "nothing verified", NAME, false, false, PROBE_OUTCOME_OK, "HTTP 200" },
-	{ "nothing verified, no name", "", false, false, PROBE_OUTCOME_OK, "HTTP 200" },
-	{ "the server does not know that name", "other.example.com", false, false, PROBE_OUTCOME_TLS, "" },
-	{ "verified", NAME, true, true, PROBE_OUTCOME_OK, "HTTP 200" },
-	{ "verified, name with a port", NAME ":8443", true, true, PROBE_OUTCOME_OK, "HTTP 200" },
-	{ "verified, by address", "", true, true, PROBE_OUTCOME_OK, "HTTP 200" },
-	{ "verified, address of another", "127.0.0.2", true, true, PROBE_OUTCOME_TLS, "127.0.0.2" },
+	{"nothing verified", NAME, false, false, PROBE_OUTCOME_OK, "HTTP 200"},
+	{"nothing verified, no name", "", false, false, PROBE_OUTCOME_OK, "HTTP 200"},
+	{"the server does not know that name", "other.example.com", false, false, PROBE_OUTCOME_TLS, ""},
+	{"verified", NAME, true, true, PROBE_OUTCOME_OK, "HTTP 200"},
+	{"verified, name with a port", NAME ":8443", true, true, PROBE_OUTCOME_OK, "HTTP 200"},
+	{"verified, by address", "", true, true, PROBE_OUTCOME_OK, "HTTP 200"},
+	{"verified, address of another", "127.0.0.2", true, true, PROBE_OUTCOME_TLS, "127.0.0.2"},
 };
 
 static void test_cases(void **state)
 {
-	for (size_t i = 0; i < 2 * ARRAY_SIZE(cases); i++) { /* twice: nothing is cached from the first time */
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(cases);
+	     i++) { /* twice: nothing is cached from the first time */
 		size_t k = i % ARRAY_SIZE(cases);
 		struct probe_target t;
 		struct fixture f;
@@ -116,7 +119,8 @@ static void test_cases(void **state)
 		snprintf(t.spec.host, sizeof(t.spec.host), "%s", cases[k].host);
 		sync_targets(&f, &t, 1);
 		run_until_results(&f, 1, 1);
-		if (f.last[1].last.outcome != cases[k].outcome || !strstr(f.last[1].last.detail, cases[k].detail))
+		if (f.last[1].last.outcome != cases[k].outcome ||
+		    !strstr(f.last[1].last.detail, cases[k].detail))
 			fail_msg("%s: %s: \"%s\"", cases[k].name, probe_outcome_name(f.last[1].last.outcome),
 				 f.last[1].last.detail);
 		fixture_close(&f);
