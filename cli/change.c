@@ -46,7 +46,7 @@ static void print_change(const json_t *doc, struct lbctl *ctx)
 		       (long long)show_get_int(b, "weight"));
 		if (json_is_integer(json_object_get(b, "weight_override")))
 			printf(" (configured %lld)", (long long)show_get_int(b, "weight_configured"));
-		puts(json_is_false(json_object_get(b, "changed")) ? " - as it was" : "");
+		fputc('\n', stdout);
 	}
 }
 

@@ -176,8 +176,7 @@ static int refused(const struct lbctl *ctx, const json_t *answer)
 
 	if (ctx->json)
 		show_json(answer);
-	if (json_object_get(e, "diagnostics"))
-		show_diags(e, stderr);
+	show_diags(json_object_get(e, "diagnostics"), stderr);
 	return lbctl_fail(exit_code, hint, "%s", show_get_text(e, "message"));
 }
 

@@ -71,73 +71,42 @@ int verb_check(int argc, char **argv, struct lbctl *ctx)
 
 /* ---- diff and reload ---- */
 
-static void print_words(const json_t *list, const char *indent)
-{
-	size_t i;
-	json_t *x;
-
-	json_array_foreach (list, i, x) {
-		fputs(indent, stdout);
-		show_text(json_string_value(x) ? json_string_value(x) : "", stdout);
-		fputc('\n', stdout);
-	}
-}
-
-static const char *sign(const char *change)
-{
-	return !strcmp(change, "added") ? "+" : !strcmp(change, "removed") ? "-" : "~";
-}
-
-static void print_backend_change(const json_t *b)
-{
-	const char *change = show_get_text(b, "change");
-
-	printf("    %s backend ", sign(change));
-	show_text(show_get_text(b, "name"), stdout);
-	printf(" (%s)", show_get_text(b, "address"));
-	if (!strcmp(change, "changed"))
-		print_words(json_object_get(b, "details"), ": ");
-	else
-		fputc('\n', stdout);
-}
-
-static void print_service_change(const json_t *s)
-{
-	const char *change = show_get_text(s, "change");
-	int64_t moved = show_get_int(s, "slots_moved"), m = show_get_int(s, "table_size");
-	size_t i;
-	json_t *b;
-
-	if (!strcmp(change, "unchanged"))
-		return;
-	printf("%s service ", sign(change));
-	show_text(show_get_text(s, "name"), stdout);
-	if (m && moved)
-		printf(": %lld of %lld slots move (%.1f%%)", (long long)moved, (long long)m,
-		       100.0 * (double)moved / (double)m);
-	fputc('\n', stdout);
-	print_words(json_object_get(s, "details"), "    ~ ");
-	json_array_foreach (json_object_get(s, "backends"), i, b)
-		print_backend_change(b);
-}
-
-static void print_diff(const json_t *doc, struct lbctl *ctx)
+static void print_moves(const json_t *doc)
 {
 	size_t i;
 	json_t *s;
 
-	show_diags(doc, stderr); /* warnings */
-	if (json_is_false(json_object_get(doc, "changed"))) {
-		puts("nothing changes");
+	json_array_foreach (json_object_get(doc, "services"), i, s) {
+		int64_t moved = show_get_int(s, "slots_moved"), m = show_get_int(s, "table_size");
+
+		if (!moved || !m)
+			continue;
+		fputs("service ", stdout);
+		show_text(show_get_text(s, "name"), stdout);
+		printf(": %lld of %lld slots move (%.1f%%)\n", (long long)moved, (long long)m,
+		       100.0 * (double)moved / (double)m);
+	}
+}
+
+static void print_diff(const json_t *doc, struct lbctl *ctx)
+{
+	int64_t n = show_get_int(doc, "changes");
+	size_t i;
+	json_t *op;
+
+	show_diags(json_object_get(doc, "diagnostics"), stderr); /* warnings */
+	if (!n) {
+		puts("nothing differs");
 		return;
 	}
-	print_words(json_object_get(doc, "details"), "~ ");
-	json_array_foreach (json_object_get(doc, "services"), i, s)
-		print_service_change(s);
-	if (*show_get_text(doc, "summary")) {
-		show_text(show_get_text(doc, "summary"), stdout);
+	json_array_foreach (json_object_get(doc, "operations"), i, op) {
+		fputs("  ", stdout);
+		show_text(json_string_value(op) ? json_string_value(op) : "", stdout);
 		fputc('\n', stdout);
 	}
+	print_moves(doc);
+	printf("%lld operation%s%s\n", (long long)n, n == 1 ? "" : "s",
+	       strcmp(show_get_text(doc, "document"), "reload") ? " would be done by a reload" : " done");
 }
 
 int verb_diff(int argc, char **argv, struct lbctl *ctx)
@@ -167,7 +136,8 @@ int verb_diff(int argc, char **argv, struct lbctl *ctx)
 		args = json_pack("{s:s}", "file", path);
 		free(path);
 		if (!args)
-			return lbctl_fail(LBCTL_INVALID, NULL, "%s: its full path is not valid UTF-8", words.word[0]);
+			return lbctl_fail(LBCTL_INVALID, NULL, "%s: its full path is not valid UTF-8",
+					  words.word[0]);
 	}
 	return client_show(ctx, "diff", args, print_diff);
 }

@@ -47,6 +47,20 @@ static error_t parse_events(int key, char *arg, struct argp_state *state)
 	}
 }
 
+/* "backend_state healthy -> down" */
+static void print_change(const json_t *e)
+{
+	const char *from = show_get_text(e, "from"), *to = show_get_text(e, "to");
+
+	show_text(show_get_text(e, "event"), stdout);
+	if (*from || *to) {
+		fputc(' ', stdout);
+		show_text(*from ? from : "?", stdout);
+		fputs(" -> ", stdout);
+		show_text(*to ? to : "?", stdout);
+	}
+}
+
 static void print_event(const json_t *e, const struct lbctl *ctx)
 {
 	const char *service = show_get_text(e, "service"), *backend = show_get_text(e, "backend");
@@ -56,16 +70,20 @@ static void print_event(const json_t *e, const struct lbctl *ctx)
 		fputc('\n', stdout);
 		return;
 	}
-	printf("%s %-7s ", show_get_text(e, "time"), show_get_text(e, "level"));
+	printf("%s ", show_get_text(e, "time"));
 	if (*service) {
 		show_text(service, stdout);
 		if (*backend) {
 			fputc('/', stdout);
 			show_text(backend, stdout);
 		}
-		fputs(": ", stdout);
+		fputc(' ', stdout);
 	}
-	show_text(show_get_text(e, "message"), stdout);
+	print_change(e);
+	if (*show_get_text(e, "reason")) {
+		fputs(": ", stdout);
+		show_text(show_get_text(e, "reason"), stdout);
+	}
 	fputc('\n', stdout);
 }
 

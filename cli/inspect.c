@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* inspect.c - lbctl explain, flows, probe, doctor: looking closer. */
+/* inspect.c - lbctl explain, flows, doctor: looking closer. */
 #include "client.h"
 #include "show.h"
 #include "verbs.h"
@@ -237,51 +237,6 @@ int verb_flows(int argc, char **argv, struct lbctl *ctx)
 	if (o.words.n)
 		(void)json_object_set_new(args, "service", json_string(o.words.word[0]));
 	return client_show(ctx, "flows", args, print_flows);
-}
-
-/* ---- probe ---- */
-
-static void print_probe(const json_t *doc, struct lbctl *ctx)
-{
-	printf("%s/%s (%s): %s in %.1f ms", show_get_text(doc, "service"), show_get_text(doc, "backend"),
-	       show_get_text(doc, "address"), show_get_text(doc, "outcome"),
-	       (double)show_get_int(doc, "latency_us") / 1e3);
-	if (*show_get_text(doc, "detail")) {
-		fputs(": ", stdout);
-		show_text(show_get_text(doc, "detail"), stdout);
-	}
-	fputc('\n', stdout);
-	print_steps(doc);
-	print_field("state", show_get_text(doc, "state"));
-}
-
-int verb_probe(int argc, char **argv, struct lbctl *ctx)
-{
-	static const struct argp argp = {
-		NULL,
-		lbctl_parse_words,
-		"SERVICE BACKEND",
-		"Probe a backend now, as configured, and show each step. The result counts like any other.\v"
-		"Exit code 5 when the probe fails.\n\nExamples:\n  lbctl probe web 10.0.1.11",
-		NULL,
-		NULL,
-		NULL};
-	struct lbctl_words words = {.min = 2, .max = 2};
-	json_t *doc;
-	int r;
-
-	lbctl_parse(&argp, &words, argc, argv, ctx);
-	r = client_call(ctx, "probe",
-			json_pack("{s:s, s:s}", "service", words.word[0], "backend", words.word[1]), &doc);
-	if (r)
-		return r;
-	if (ctx->json)
-		show_json(doc);
-	else
-		print_probe(doc, ctx);
-	r = strcmp(show_get_text(doc, "outcome"), "ok") ? LBCTL_FAILED : LBCTL_OK;
-	json_decref(doc);
-	return r;
 }
 
 /* ---- doctor ---- */

@@ -22,8 +22,9 @@ LBCTL_RUN(verb_events);
 /* inspect.c */
 LBCTL_RUN(verb_explain);
 LBCTL_RUN(verb_flows);
-LBCTL_RUN(verb_probe);
 LBCTL_RUN(verb_doctor);
+/* probe.c */
+LBCTL_RUN(verb_probe);
 /* change.c */
 LBCTL_RUN(verb_drain);
 LBCTL_RUN(verb_undrain);

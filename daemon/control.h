@@ -56,6 +56,6 @@ int control_new(struct control **out, sd_event *event, const struct control_opti
 void control_free(struct control *c); /* removes the socket file when it is still ours; NULL is fine */
 /*
  * Send @event (borrowed, an object) to all followers, and keep it in the ring of the last 1000 that "events"
- * lists. "seq" is put in front, and "time" and "time_ns" (now) when it has none. No-op on a NULL @c.
+ * lists. "seq" and "time" are put in front; "time_ns" too (now), when it has none. No-op on a NULL @c.
  */
 void control_event(struct control *c, json_t *event);

@@ -32,12 +32,13 @@ static uint64_t realtime_ns(void)
 const char *control_events_add(struct control_events *e, const json_t *event, size_t *len)
 {
 	json_t *numbered = json_object();
+	json_int_t ns = json_integer_value(json_object_get(event, "time_ns"));
 	unsigned int at = (unsigned int)(e->next % CONTROL_EVENTS);
 	char *line = NULL;
 	int failed;
 
 	failed = json_object_set_new(numbered, "seq", document_u64(e->next)) ||
-		 (!json_object_get(event, "time") && document_set_time(numbered, "time", realtime_ns())) ||
+		 document_set_time(numbered, "time", ns > 0 ? (uint64_t)ns : realtime_ns()) ||
 		 json_object_update_missing(numbered, (json_t *)event);
 	if (!failed)
 		line = response_line(numbered, len);

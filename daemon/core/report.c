@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* report.c - the documents about the whole daemon: version, status, statistics, diagnostics, events. */
+/* report.c - the documents about the whole daemon: version, status, statistics. */
 #include "core/report.h"
 #include "core/document.h"
 #include "core/report_internal.h"
@@ -241,31 +241,4 @@ int report_stats(const struct snapshot *s, json_t **data, struct err *err)
 		doc = NULL;
 	}
 	return report_finish(doc, data, err);
-}
-
-/* ---- events ---- */
-
-json_t *report_event(const char *event, const char *level, __u64 now_ns, const char *message, ...)
-{
-	json_t *o = json_object();
-	const char *key, *value;
-	va_list ap;
-	int r;
-
-	r = document_set_time(o, "time", now_ns);
-	r |= json_object_set_new(o, "event", document_text(event));
-	r |= json_object_set_new(o, "level", document_text(level));
-	va_start(ap, message);
-	while ((key = va_arg(ap, const char *))) {
-		value = va_arg(ap, const char *);
-		if (value)
-			r |= json_object_set_new(o, key, document_text(value));
-	}
-	va_end(ap);
-	r |= json_object_set_new(o, "message", document_text(message));
-	if (r) {
-		json_decref(o);
-		return NULL;
-	}
-	return o;
 }

@@ -23,6 +23,12 @@ int report_services(const struct snapshot *s, const char *service, json_t **data
 int report_backends(const struct snapshot *s, const char *service, json_t **data, struct err *err);
 int report_stats(const struct snapshot *s, json_t **data, struct err *err);
 int report_table(const struct snapshot *s, const char *service, json_t **data, struct err *err);
+/*
+ * What drain, weight ... answer: the backend (a name or an address) as it is now in each of @services (an
+ * array of names; those that lack it are left out).
+ */
+int report_change(const struct snapshot *s, const json_t *services, const char *backend, json_t **data,
+		  struct err *err);
 
 /*
  * Find what the operator named, or say ENOENT with the nearest names as candidates. @backend is a name or an
@@ -36,14 +42,6 @@ int report_find_backend(const struct snapshot_service *svc, const char *backend,
 /* {"file","errors","warnings","truncated","diagnostics":[{level,line,column,length,message,hint,text}]};
  * NULL: no memory. */
 json_t *report_diags(const struct diags *d);
-
-/*
- * An event for control_event(): {"event","level","message", and further keys}. @fields: alternating key and
- * value (strings; a NULL value leaves its key out), ended by NULL. @now_ns: CLOCK_REALTIME. NULL when out of
- * memory.
- */
-json_t *report_event(const char *event, const char *level, __u64 now_ns, const char *message, ...)
-	__attribute__((sentinel));
 
 /* Words for enums that have no name function of their own. */
 const char *report_forward_name(enum lb_forward f);  /* "ipip", "gue", "l2", "local" */

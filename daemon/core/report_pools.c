@@ -84,11 +84,12 @@ static json_t *backend(const struct snapshot_service *svc, const struct snapshot
 			      b->weight_override >= 0 ? json_integer(b->weight_override) : json_null(),
 			      "slots", (json_int_t)b->slots, "own_slots", (json_int_t)b->own_slots, "share",
 			      document_share(b->slots, svc->m), "generation", b->generation);
-	json_t *more = json_pack(
-		"{s:o, s:s, s:s, s:{s:b, s:o, s:I}, s:o, s:o, s:o}", "reason", document_text(b->reason),
-		"forward", report_forward_name(b->forward), "encapsulation", report_encap_name(b->encap),
-		"nexthop", "ok", b->nexthop_ok, "text", document_text(b->nexthop), "mtu", (json_int_t)b->mtu,
-		"probe", probe(b), "packets", document_u64(b->packets), "bytes", document_u64(b->bytes));
+	json_t *more =
+		json_pack("{s:b, s:o, s:s, s:s, s:{s:b, s:o, s:I}, s:o, s:o, s:o}", "retired", b->retired,
+			  "reason", document_text(b->reason), "forward", report_forward_name(b->forward),
+			  "encapsulation", report_encap_name(b->encap), "nexthop", "ok", b->nexthop_ok,
+			  "text", document_text(b->nexthop), "mtu", (json_int_t)b->mtu, "probe", probe(b),
+			  "packets", document_u64(b->packets), "bytes", document_u64(b->bytes));
 
 	if (document_set_time(o, "since", b->since_ns) || document_set_time(o, "next", b->next_ns) ||
 	    json_object_update_new(o, more)) {
@@ -184,6 +185,27 @@ int report_table(const struct snapshot *s, const char *name, json_t **data, stru
 				   "table_size", (json_int_t)svc->m, "digest", document_hex64(svc->digest),
 				   "slots", slots(svc), "unserved_slots",
 				   document_u64(svc->m > served ? svc->m - served : 0), "backends", list))) {
+		json_decref(doc);
+		doc = NULL;
+	}
+	return report_finish(doc, data, err);
+}
+
+int report_change(const struct snapshot *s, const json_t *services, const char *name, json_t **data,
+		  struct err *err)
+{
+	json_t *doc = document_new("change", 1, s->now_ns), *list = json_array(), *service;
+	bool ok = true;
+	size_t i;
+
+	json_array_foreach ((json_t *)services, i, service) {
+		const struct snapshot_service *svc = snapshot_find_service(s, json_string_value(service));
+		const struct snapshot_backend *b = svc ? snapshot_find_backend(svc, name) : NULL;
+
+		if (b)
+			ok &= json_array_append_new(list, backend(svc, b)) == 0;
+	}
+	if (json_object_set_new(doc, "backends", list) || !ok) {
 		json_decref(doc);
 		doc = NULL;
 	}

@@ -53,6 +53,8 @@ const char *snapshot_verdict_name(enum snapshot_verdict v)
 
 bool snapshot_failing(const struct snapshot_backend *b)
 {
+	if (b->retired)
+		return false;
 	switch (b->state) {
 	case ADMISSION_SUSPECT:
 	case ADMISSION_EJECTED:

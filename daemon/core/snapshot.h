@@ -25,6 +25,7 @@ struct snapshot_backend {
 	__u64 since_ns; /* CLOCK_REALTIME of the last change of state */
 	__u64 next_ns;  /* CLOCK_REALTIME when time alone will change something (ramp, deadline); 0 = never */
 	char reason[160];
+	bool retired;               /* no longer configured; its last flows go on */
 	enum probe_type probe_type; /* PROBE_NONE: not probed, the fields below mean nothing */
 	enum health_state active;
 	__u32 rise, fall;               /* of the probe's specification */
@@ -107,8 +108,10 @@ static inline bool snapshot_serves(const struct snapshot_backend *b)
 }
 /* Is it out of service by its own fault (not by the operator's will)? */
 bool snapshot_failing(const struct snapshot_backend *b);
-/* The weight in force. */
+/* The weight in force; a retired backend has none. */
 static inline __u32 snapshot_weight(const struct snapshot_backend *b)
 {
+	if (b->retired)
+		return 0;
 	return b->weight_override >= 0 ? (__u32)b->weight_override : b->weight;
 }

@@ -75,13 +75,13 @@ static int run_table(void *userdata, json_t *args, json_t **data, struct err *er
 	return r ? r : report_table(&snap, service, data, err);
 }
 
-/* drain, undrain, weight, disable, enable: says what it was asked to do. */
+/* drain, undrain, weight: changes the sample, and says so in an event. */
 static int run_change(void *userdata, json_t *args, json_t **data, struct err *err)
 {
 	const struct snapshot_service *svc;
 	const struct snapshot_backend *b;
 	const char *service, *backend;
-	json_t *weight = NULL, *event;
+	json_t *weight = NULL, *event, *services;
 	int r = request_unpack(args, err, "{s:s, s:s, s?o}", "service", &service, "backend", &backend,
 			       "weight", &weight);
 
@@ -91,23 +91,25 @@ static int run_change(void *userdata, json_t *args, json_t **data, struct err *e
 		r = report_find_backend(svc, backend, &b, data, err);
 	if (r)
 		return r;
-	event = report_event("admin_override", "info", snap.now_ns, "the operator\033[2J was here", "service",
-			     svc->name, "backend", b->name, NULL);
+	if (weight)
+		((struct snapshot_backend *)b)->weight_override =
+			json_is_integer(weight) ? (int)json_integer_value(weight) : -1;
+	event = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "event", "backend_state", "service", svc->name,
+			  "backend", b->name, "from", "healthy", "to", "draining", "reason",
+			  "the operator\033[2J was here");
 	control_event(the_control, event);
 	json_decref(event);
-	*data = json_pack(
-		"{s:s, s:i, s:[{s:s, s:s, s:s, s:s, s:b, s:O, s:i, s:i}]}", "document", "change", "version",
-		1, "backends", "service", service, "name", b->name, "address", "10.0.1.11", "state",
-		"draining", "changed", 1, "weight_override", weight ? weight : json_null(), "weight",
-		json_is_integer(weight) ? (int)json_integer_value(weight) : 100, "weight_configured", 100);
-	return 0;
+	services = json_pack("[s]", svc->name);
+	r = report_change(&snap, services, backend, data, err);
+	json_decref(services);
+	return r;
 }
 
 static int run_reload(void *userdata, json_t *args, json_t **data, struct err *err)
 {
-	*data = json_pack("{s:s, s:i, s:[{s:s, s:i, s:i, s:i, s:s, s:s, s:s}]}", "file", "/etc/lbd/lbd.yaml",
-			  "errors", 1, "diagnostics", "level", "error", "line", 12, "column", 11, "length", 5,
-			  "message", "port: 70000 is not a port number", "hint",
+	*data = json_pack("{s:{s:s, s:i, s:[{s:s, s:i, s:i, s:i, s:s, s:s, s:s}]}}", "diagnostics", "file",
+			  "/etc/lbd/lbd.yaml", "errors", 1, "diagnostics", "level", "error", "line", 12,
+			  "column", 11, "length", 5, "message", "port: 70000 is not a port number", "hint",
 			  "a port is a number from 1 to 65535", "text", "    port: 70000");
 	return err_set(err, -EINVAL, "the configuration has 1 error: nothing was changed");
 }
@@ -119,20 +121,12 @@ static int run_diff(void *userdata, json_t *args, json_t **data, struct err *err
 
 	if (r)
 		return r;
-	if (!file) {
-		*data = json_pack("{s:s, s:b}", "document", "diff", "changed", 0);
-		return 0;
-	}
-	*data = json_loads(
-		"{\"document\":\"diff\",\"version\":1,\"changed\":true,\"services\":["
-		"{\"name\":\"old\",\"change\":\"removed\"},{\"name\":\"same\",\"change\":\"unchanged\"},"
-		"{\"name\":\"web\",\"change\":\"changed\",\"table_size\":4093,\"slots_moved\":41,"
-		"\"details\":[\"grace 900 s -> 60 s\"],\"backends\":["
-		"{\"name\":\"web5\",\"address\":\"10.0.1.15\",\"change\":\"added\"},"
-		"{\"name\":\"web1\",\"address\":\"10.0.1.11\",\"change\":\"changed\","
-		"\"details\":[\"weight 100 -> 50\"]}]}],"
-		"\"summary\":\"1 service removed, 1 changed\"}",
-		0, NULL);
+	if (file)
+		*data = json_pack("{s:s, s:i, s:[s, s], s:[{s:s, s:i, s:i}]}", "document", "diff", "changes",
+				  2, "operations", "backend-add web/web5 10.0.1.15", "table-update web [2]",
+				  "services", "name", "web", "table_size", 4093, "slots_moved", 41);
+	else
+		*data = json_pack("{s:s, s:i, s:[]}", "document", "diff", "changes", 0, "operations");
 	return 0;
 }
 
@@ -164,12 +158,15 @@ static int run_flows(void *userdata, json_t *args, json_t **data, struct err *er
 	return 0;
 }
 
+/* web2 has one more failure; web1 answers. */
 static int run_probe(void *userdata, json_t *args, json_t **data, struct err *err)
 {
-	*data = json_loads(
-		"{\"document\":\"probe\",\"service\":\"web\",\"backend\":\"web2\",\"address\":\"10.0.1.12\","
-		"\"outcome\":\"timeout\",\"latency_us\":1000000,\"detail\":\"no answer\",\"state\":\"down\"}",
-		0, NULL);
+	const char *service, *backend;
+	int r = request_unpack(args, err, "{s:s, s:s}", "service", &service, "backend", &backend);
+
+	if (r)
+		return r;
+	snap.services[1].backends[!strcmp(backend, "web2")].checks++;
 	return 0;
 }
 

@@ -58,14 +58,18 @@ static void test_look(void **state)
 		 0,
 		 {"2001:db8::10 (2001:db8::7)", "redirect"}},
 		{"flows", 0, {"0xabcdef", "8s", "1 of 1 tracked flows"}},
-		{"probe web web2", 5, {"web/web2 (10.0.1.12): timeout in 1000.0 ms: no answer"}},
+		{"probe web web2",
+		 5,
+		 {"web/web2 (10.0.1.12): http probe timeout in 1000.0 ms: connect: no answer"}},
+		{"probe web 10.0.1.11",
+		 0,
+		 {"web/web1 (10.0.1.11): http probe ok in 0.8 ms: HTTP 200", "state up"}},
 		{"doctor", 5, {"mtu eth1: raise it", "1 errors"}},
-		{"diff", 0, {"nothing changes"}},
+		{"diff", 0, {"nothing differs"}},
 		{"diff /etc/passwd",
 		 0,
-		 {"- service old", "~ service web: 41 of 4093 slots move (1.0%)", "grace 900 s -> 60 s",
-		  "+ backend web5 (10.0.1.15)", "~ backend web1 (10.0.1.11): weight 100 -> 50",
-		  "1 service removed"}},
+		 {"  backend-add web/web5 10.0.1.15\n", "service web: 41 of 4093 slots move (1.0%)",
+		  "2 operations would be done by a reload"}},
 		{"top --once -d 0.1", 0, {"PACKETS/S", "web4", "1000", "800k", "25.0%", "50.0%"}},
 	};
 
@@ -75,12 +79,12 @@ static void test_look(void **state)
 static void test_change(void **state)
 {
 	static const struct expectation cases[] = {
-		{"drain web web1", 0, {"web/web1 (10.0.1.11): draining, weight 100\n"}},
-		{"drain web 10.0.1.11", 0, {"web/web1 (10.0.1.11): draining"}},
-		{"undrain --all-services web1", 0, {"*/web1"}},
+		{"drain web web3", 0, {"web/web3 (10.0.1.13): drained, weight 100\n"}},
+		{"drain web 10.0.1.13", 0, {"web/web3 (10.0.1.13): drained"}},
+		{"undrain --all-services web1", 0, {"web/web1"}},
 		{"weight web web1 50", 0, {"weight 50 (configured 100)"}},
 		{"weight web web1 default", 0, {"weight 100\n"}},
-		{"weight -a web1 0", 0, {"*/web1", "weight 0 (configured 100)"}},
+		{"weight -a web1 0", 0, {"web/web1", "weight 0 (configured 100)"}},
 		{"disable web web1", 5, {"lbctl: Input/output error"}},
 		{"reload",
 		 4,
@@ -89,7 +93,7 @@ static void test_change(void **state)
 		  "       |           ^~~~~\n"
 		  "hint: a port is a number from 1 to 65535\n",
 		  "lbctl: the configuration has 1 error: nothing was changed"}},
-		{"events", 0, {"info    web/web1: the operator?[2J was here"}},
+		{"events", 0, {"Z web/web1 backend_state healthy -> draining: the operator?[2J was here"}},
 		{"events --last 1", 0, {"web/web1"}},
 	};
 
@@ -182,7 +186,9 @@ static void test_json(void **state)
 	shell(*state, &r, "$L --json reload 2>/dev/null");
 	assert_int_equal(r.status, 4);
 	j = json_loads(r.out, 0, NULL);
-	assert_int_equal(json_array_size(json_object_get(json_object_get(j, "error"), "diagnostics")), 1);
+	assert_int_equal(json_array_size(json_object_get(
+				 json_object_get(json_object_get(j, "error"), "diagnostics"), "diagnostics")),
+			 1);
 	json_decref(j);
 }
 

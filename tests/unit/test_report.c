@@ -332,16 +332,34 @@ static void test_text_is_always_utf8(void **state)
 	json_decref(j);
 }
 
-static void test_event(void **state)
+static void test_change(void **state)
 {
-	json_t *e = report_event("backend_state", "warning", SAMPLE_NOW_NS, "web2 is down", "service", "web",
-				 "backend", "web2", "peer", NULL, "from", "healthy", NULL);
-	_cleanup_free_ char *text = json_dumps(e, JSON_COMPACT);
+	json_t *services = json_pack("[s, s, s]", "web", "dns", "gone"), *doc = NULL;
+	struct err err = {0};
 
-	assert_string_equal(text, "{\"time\":\"2026-03-01T09:30:00.123Z\",\"time_ns\":1772357400123456789,"
-				  "\"event\":\"backend_state\",\"level\":\"warning\",\"service\":\"web\","
-				  "\"backend\":\"web2\",\"from\":\"healthy\",\"message\":\"web2 is down\"}");
-	json_decref(e);
+	assert_int_equal(report_change(&snap, services, "10.0.1.13", &doc, &err), 0);
+	assert_int_equal(json_array_size(at(doc, "backends")), 1);
+	assert_string_equal(json_string_value(at(doc, "backends.0.name")), "web3");
+	assert_string_equal(json_string_value(at(doc, "backends.0.admin")), "drain");
+	json_decref(doc);
+	json_decref(services);
+}
+
+/* Removed from the configuration: no fault of the service, and nothing is due to it. */
+static void test_retired(void **state)
+{
+	struct err err = {0};
+	json_t *doc = NULL;
+
+	snap.services[1].backends[1].retired = true;
+	assert_int_equal(snapshot_verdict(&snap.services[1]), SNAPSHOT_OK);
+	assert_int_equal(report_table(&snap, "web", &doc, &err), 0);
+	assert_true(json_real_value(at(doc, "backends.1.weight_share")) == 0);
+	assert_true(json_real_value(at(doc, "backends.0.weight_share")) == 0.4);
+	json_decref(doc);
+	assert_int_equal(report_backends(&snap, "web", &doc, &err), 0);
+	assert_true(json_is_true(at(doc, "backends.1.retired")));
+	json_decref(doc);
 }
 
 int main(void)
@@ -361,7 +379,8 @@ int main(void)
 		CASE(test_verdicts),
 		CASE(test_times),
 		CASE(test_text_is_always_utf8),
-		CASE(test_event),
+		CASE(test_change),
+		CASE(test_retired),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
