@@ -82,6 +82,7 @@ static void view_backend(const struct engine *e, const struct state_backend *b, 
 	snprintf(out->reason, sizeof(out->reason), "%s",
 		 b->retired ? "removed from the configuration; its last flows go on" : be->adm.reason);
 	out->nexthop_ok = be->nexthop_ok;
+	out->retired = b->retired;
 	out->packets = c->backends[b->bidx].packets;
 	out->bytes = c->backends[b->bidx].bytes;
 	view_nexthop(e, b, out);

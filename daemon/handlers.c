@@ -3,6 +3,7 @@
 #include "handlers.h"
 
 #include "core/cleanup.h"
+#include "core/document.h"
 #include "core/metrics.h"
 #include "core/report.h"
 #include "core/request.h"
@@ -10,6 +11,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 static struct engine *engine_of(void *userdata, struct err *err)
 {
@@ -163,6 +165,7 @@ static int change_everywhere(struct engine *e, const char *backend, change_fn ch
 static int change(void *userdata, const char *service, const char *backend, change_fn fn, long value, json_t **data,
 		  struct err *err)
 {
+	_cleanup_(snapshot_done) struct snapshot s = { 0 };
 	struct engine *e = engine_of(userdata, err);
 	json_t *done;
 	int r;
@@ -180,8 +183,11 @@ static int change(void *userdata, const char *service, const char *backend, chan
 		json_decref(done);
 		return r;
 	}
-	*data = json_pack("{s:s, s:o}", "backend", backend, "services", done);
-	return *data ? 0 : -ENOMEM;
+	r = engine_snapshot(e, &s, err);
+	if (r == 0)
+		r = report_change(&s, done, backend, data, err);
+	json_decref(done);
+	return r;
 }
 
 static int run_admin(void *userdata, json_t *args, json_t **data, struct err *err, enum lb_admin admin)
@@ -242,22 +248,39 @@ static int reload_any(struct engine *e, const char *path, struct diags *diags, j
 	return engine_reload(e, diags, summary, err);
 }
 
-static int with_diags(void *userdata, const char *path, config_fn fn, json_t **data, struct err *err)
+/* The document around what the plan says: {"document","version","time",...,"changes","operations","diagnostics"}. */
+static int plan_document(const char *name, json_t *summary, const struct diags *diags, json_t **data, struct err *err)
+{
+	struct timespec now;
+	json_t *doc;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	doc = document_new(name, 1, (__u64)now.tv_sec * 1000000000u + (__u64)now.tv_nsec);
+	if (json_object_update_new(doc, summary) || json_object_set_new(doc, "diagnostics", report_diags(diags))) {
+		json_decref(doc);
+		return err_set(err, -ENOMEM, "out of memory");
+	}
+	*data = doc;
+	return 0;
+}
+
+static int with_diags(void *userdata, const char *name, const char *path, config_fn fn, json_t **data, struct err *err)
 {
 	struct engine *e = engine_of(userdata, err);
+	json_t *summary = NULL;
 	struct diags diags;
 	int r;
 
 	if (!e)
 		return -EBUSY;
 	diags_init(&diags);
-	r = fn(e, path, &diags, data, err);
+	r = fn(e, path, &diags, &summary, err);
 	diags_sort(&diags);
-	if (r < 0) {
-		json_decref(*data);
+	if (r == 0) {
+		r = plan_document(name, take_ptr(summary), &diags, data, err);
+	} else {
+		json_decref(summary);
 		*data = json_pack("{s:o*}", "diagnostics", report_diags(&diags));
-	} else if (*data) {
-		json_object_set_new(*data, "diagnostics", report_diags(&diags));
 	}
 	diags_done(&diags);
 	return r;
@@ -267,7 +290,7 @@ static int run_reload(void *userdata, json_t *args, json_t **data, struct err *e
 {
 	int r = no_arguments(args, err);
 
-	return r < 0 ? r : with_diags(userdata, NULL, reload_any, data, err);
+	return r < 0 ? r : with_diags(userdata, "reload", NULL, reload_any, data, err);
 }
 
 static int run_diff(void *userdata, json_t *args, json_t **data, struct err *err)
@@ -275,7 +298,7 @@ static int run_diff(void *userdata, json_t *args, json_t **data, struct err *err
 	const char *file = NULL;
 	int r = request_unpack(args, err, "{s?s}", "file", &file);
 
-	return r < 0 ? r : with_diags(userdata, file, engine_diff, data, err);
+	return r < 0 ? r : with_diags(userdata, "diff", file, engine_diff, data, err);
 }
 
 const struct control_verb handler_verbs[] = {
