@@ -18,6 +18,14 @@ enum {
 	LB_TCP_ACK = 0x10,
 };
 
+/* enum lb_rule; a constant to the verifier, which drops what it guards. */
+const volatile __u32 lb_rules_off = 0;
+
+AI bool lb_rule_on(enum lb_rule rule)
+{
+	return likely(!(lb_rules_off & rule));
+}
+
 struct lb_steer_in {
 	__u64 h;        /* of the whole flow */
 	__u64 svc;      /* LB_SVC_VAL */
@@ -45,7 +53,7 @@ AI bool lb_gen_is(__u32 bidx, __u32 gen)
 {
 	const struct lb_backend *b = bpf_map_lookup_elem(&backends, &bidx);
 
-	return bidx && b && b->gen == gen;
+	return bidx && b && (b->gen == gen || !lb_rule_on(LB_RULE_GENERATION));
 }
 
 AI __u32 lb_gen_of(__u32 bidx)
@@ -62,7 +70,7 @@ AI void lb_slot_mark_live(const struct lb_steer_in *in, __u32 tick)
 	struct lb_slot_live_line *l = bpf_map_lookup_elem(&slot_live, &line);
 	__u32 i = in->slot % LB_SLOTS_PER_LINE;
 
-	if (l && l->tick[i] != (__u16)tick)
+	if (l && l->tick[i] != (__u16)tick && lb_rule_on(LB_RULE_MARK))
 		l->tick[i] = (__u16)tick;
 }
 
@@ -88,6 +96,8 @@ AI void lb_remember(const struct lb_steer_in *in, struct lb_steer_state *s, __u3
 	__u32 sid = LB_SVC_SID(in->svc), second = s->now_ds / 10, way = s->way;
 	__u64 old;
 
+	if (!lb_rule_on(LB_RULE_REMEMBER))
+		return;
 	if (way >= LB_FLOW_WAYS)
 		way = lb_flow_victim(s->bucket, s->tick);
 	if (way >= LB_FLOW_WAYS) {
@@ -117,11 +127,11 @@ AI __u32 lb_steer_syn(const struct lb_steer_in *in, struct lb_steer_state *s)
 	/* Nobody gets it: no trace either, an earlier SYN of the flow may still be answered. */
 	if (!in->current)
 		return 0;
-	if (s->way < LB_FLOW_WAYS) {
+	if (s->way < LB_FLOW_WAYS && lb_rule_on(LB_RULE_SYN_FORGETS)) {
 		*(volatile __u64 *)&s->bucket->e[s->way & (LB_FLOW_WAYS - 1)] = 0;
 		s->stats->n[LB_STEER_EXPIRE]++;
 	}
-	if (cell)
+	if (cell && lb_rule_on(LB_RULE_SYN_CELL))
 		*(volatile __u64 *)cell = LB_FLOW(s->tag, in->current, lb_gen_of(in->current), s->tick);
 	return in->current;
 }
@@ -179,7 +189,7 @@ AI __u64 lb_steer_handshake(const struct lb_steer_in *in, const struct lb_steer_
 
 AI bool lb_in_p1(const struct lb_steer_in *in, const struct lb_steer_state *s, __u64 a)
 {
-	if (LB_SLOTX_PHASE(a) != LB_PHASE_P1)
+	if (LB_SLOTX_PHASE(a) != LB_PHASE_P1 || !lb_rule_on(LB_RULE_ALT))
 		return false;
 	/* UDP has no grace of its own: a flow silent for longer than udp_idle is a new one. */
 	return !in->udp || ((s->now_ds / 10 - LB_SLOTX_SINCE_S(a)) & 0xffffff) <= s->service->udp_idle_s;
@@ -192,6 +202,9 @@ AI __u32 lb_steer_unknown(const struct lb_steer_in *in, struct lb_steer_state *s
 	const struct lb_slot_x *side = bpf_map_lookup_elem(&slot_x, &x);
 	__u64 a = side ? *(const volatile __u64 *)&side->a : 0, cell = lb_steer_handshake(in, s);
 	bool p1 = lb_in_p1(in, s, a);
+
+	if (!p1 && !lb_rule_on(LB_RULE_CELL_IN_P2))
+		cell = 0;
 
 	if (cell) {
 		s->stats->n[LB_STEER_MISS_NEW]++;
@@ -235,7 +248,7 @@ __noinline __u32 lb_steer(const struct lb_steer_in *in)
 	s.idle = lb_idle_ticks(s.service, in->udp);
 	s.tag = lb_hash_tag(in->h);
 	s.way = lb_flow_find(s.bucket, s.tag);
-	if ((in->tcp_flags & (LB_TCP_SYN | LB_TCP_ACK)) == LB_TCP_SYN && !in->peek)
+	if ((in->tcp_flags & (LB_TCP_SYN | LB_TCP_ACK)) == LB_TCP_SYN && !in->peek && lb_rule_on(LB_RULE_SYN_CURRENT))
 		return lb_steer_syn(in, &s);
 	bidx = lb_steer_entry(in, &s);
 	return bidx ? bidx : lb_steer_unknown(in, &s);

@@ -14,6 +14,21 @@ enum lb_feature {
 	LB_FEATURE_VIP_ECHO = 1u << 0, /* answer pings of VIPs */
 };
 
+/*
+ * Rules of steering (docs/steering.md) that a mutation test can leave out, to prove that the tests would notice:
+ * `lb_rules_off` in the skeleton's rodata, and the model in tests/model. Always 0 elsewhere, and then costs nothing.
+ */
+enum lb_rule {
+	LB_RULE_GENERATION = 1u << 0,  /* memories and alts of an older generation are void */
+	LB_RULE_ALT = 1u << 1,         /* in P1 unknown flows go to alt */
+	LB_RULE_SYN_CELL = 1u << 2,    /* a SYN leaves behind whom it was sent to */
+	LB_RULE_CELL_IN_P2 = 1u << 3,  /* ... and that counts in P2 too */
+	LB_RULE_REMEMBER = 1u << 4,    /* unknown flows are remembered in P1 */
+	LB_RULE_MARK = 1u << 5,        /* foreign memories keep the slot from settling */
+	LB_RULE_SYN_FORGETS = 1u << 6, /* a SYN removes an entry of its tuple */
+	LB_RULE_SYN_CURRENT = 1u << 7, /* a SYN goes to current, whatever is remembered */
+};
+
 struct lb_params {
 	struct lb_hash_keys hash;
 	struct lb_svc_hash svc; /* of svc4 and svc6 both */

@@ -22,11 +22,17 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifndef FIX_SLOT_LINES /* a test that needs more says so before it includes this */
 #define FIX_SLOT_LINES 64u
+#endif
 #define FIX_SVC_BUCKETS 64u
+#ifndef FIX_BACKENDS
 #define FIX_BACKENDS 64u
+#endif
 #define FIX_SERVICES 16u
+#ifndef FIX_FLOW_BUCKETS
 #define FIX_FLOW_BUCKETS 64u
+#endif
 #define FIX_SEED { 0x0123456789abcdefull, 0xfedcba9876543210ull }
 
 struct fixture {
@@ -48,6 +54,9 @@ struct fixture {
 struct fixture_options {
 	__u32 features;
 	__u32 cpu_insert_budget; /* 0 = plenty */
+	__u32 rules_off;         /* enum lb_rule */
+	__u32 clock_speed;       /* 0: the LB clock runs as it should, else so many times as fast */
+	bool clock_stands;       /* the LB clock is always 0: time passes by ageing what is stored */
 };
 
 static inline void *fixture_map(struct bpf_map *map)
@@ -128,6 +137,9 @@ static inline void fixture_up(struct fixture *f, const struct fixture_options *o
 	}
 	fixture_sizes(f->skel);
 	lb_params_init(&f->params, &in);
+	if (o && (o->clock_speed || o->clock_stands))
+		f->params.clock_mul *= o->clock_stands ? 0 : o->clock_speed;
+	f->skel->rodata->lb_rules_off = o ? o->rules_off : 0;
 	memcpy((void *)&f->skel->rodata->lb_params, &f->params, sizeof(f->params));
 	err = lb_bpf__load(f->skel);
 	if (err == -EPERM) {

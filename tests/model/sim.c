@@ -347,13 +347,13 @@ static void events(struct sim *s, bool more)
 static __u16 send_packet(struct sim *s, __u32 tuple, unsigned int flags)
 {
 	__u16 word = slots_word(s->s->view, s->s->slot_of(s->s->ctx, tuple));
-	__u64 lookups = s->s->lookups(s->s->ctx);
+	__u64 lookups = s->s->lookups ? s->s->lookups(s->s->ctx) : 0;
 	__u16 bidx = s->s->packet(s->s->ctx, tuple, flags, s->now_ds);
 	const struct server *v = bidx && bidx < SIM_BIDX_MAX && s->of_bidx[bidx] ? &s->server[s->of_bidx[bidx] - 1] : NULL;
 
 	s->r->packets++;
 	s->r->in_transition += (word & LB_SLOT_TRANSITION) != 0;
-	if (!(word & LB_SLOT_TRANSITION) && s->s->lookups(s->s->ctx) != lookups)
+	if (s->s->lookups && !(word & LB_SLOT_TRANSITION) && s->s->lookups(s->s->ctx) != lookups)
 		violation(s, &s->r->settled_reads, "tuple %u met a settled slot, but the flow table was read", tuple);
 	/* `lost` is set until the daemon has acted. */
 	if (bidx && (!v || (v->state == HARD && !s->lost[bidx])))
@@ -449,7 +449,7 @@ static void act(struct sim *s, __u32 tuple, bool more)
 		segment(s, tuple, f, 0);
 		break;
 	case OPEN:
-		if (chance(s, 3))
+		if (s->o->icmp && chance(s, 3))
 			(void)send_packet(s, tuple, MODEL_PEEK);
 		if (f->left > 1 && more) {
 			f->left--;

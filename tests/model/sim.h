@@ -18,7 +18,7 @@ struct sim_steer {
 	__u32 (*slot_of)(void *ctx, __u32 tuple);
 	__u16 (*packet)(void *ctx, __u32 tuple, unsigned int flags, __u32 now_ds); /* enum model_flag */
 	void (*set_generation)(void *ctx, __u16 bidx, __u8 gen); /* packets and view->gen see it from here on */
-	__u64 (*lookups)(void *ctx);                             /* flow table reads so far */
+	__u64 (*lookups)(void *ctx);                             /* flow table reads so far; may be NULL */
 	__u32 (*clock)(void *ctx, __u32 now_ds);                 /* what slots.c is told for the simulation's @now_ds */
 	void (*pass)(void *ctx, __u32 by_ds);                    /* time passes; may be NULL */
 };
@@ -41,6 +41,7 @@ struct sim_options {
 	__u32 step_ds;
 	__u32 grace_s, idle_s;
 	bool udp, udp_track;
+	bool icmp;      /* errors about flows come in too */
 	bool crashes;   /* the daemon is killed between two stores now and then, and starts again a little later */
 	__u32 faults;   /* enum sim_fault */
 };

@@ -29,7 +29,7 @@ static bool on(const struct steer_model *m, __u32 rule)
 
 static bool generation_holds(const struct steer_model *m, __u32 bidx, __u8 gen)
 {
-	return bidx && (!on(m, RULE_GENERATION) || m->view->gen[bidx] == gen);
+	return bidx && (!on(m, LB_RULE_GENERATION) || m->view->gen[bidx] == gen);
 }
 
 static bool is_valid(const struct steer_model *m, const struct model_memory *e, __u32 life_s, __u32 now_ds)
@@ -39,13 +39,13 @@ static bool is_valid(const struct steer_model *m, const struct model_memory *e, 
 
 static void mark_foreign(const struct steer_model *m, __u32 slot, __u32 bidx, __u32 current, __u32 now_ds)
 {
-	if (bidx != current && on(m, RULE_MARK))
+	if (bidx != current && on(m, LB_RULE_MARK))
 		m->view->live[slot] = (__u16)lb_flow_tick(now_ds);
 }
 
 static void remember(struct steer_model *m, __u32 tuple, __u32 slot, __u32 bidx, __u8 gen, __u32 current, __u32 now_ds)
 {
-	if (!bidx || !on(m, RULE_REMEMBER))
+	if (!bidx || !on(m, LB_RULE_REMEMBER))
 		return;
 	m->entry[tuple] = (struct model_memory){ .bidx = (__u16)bidx, .gen = gen, .last_ds = now_ds };
 	m->inserts++;
@@ -56,9 +56,9 @@ static __u16 syn(struct steer_model *m, __u32 tuple, __u32 current, __u32 now_ds
 {
 	if (!current)
 		return 0;
-	if (on(m, RULE_SYN_FORGETS))
+	if (on(m, LB_RULE_SYN_FORGETS))
 		m->entry[tuple].bidx = 0;
-	if (on(m, RULE_SYN_CELL))
+	if (on(m, LB_RULE_SYN_CELL))
 		m->cell[tuple] = (struct model_memory){ .bidx = (__u16)current, .gen = m->view->gen[current],
 							.last_ds = now_ds };
 	return (__u16)current;
@@ -79,12 +79,12 @@ static __u16 known(struct steer_model *m, __u32 tuple, __u32 slot, unsigned int 
 static __u16 unknown(struct steer_model *m, __u32 tuple, __u32 slot, unsigned int flags, __u32 current, __u32 now_ds)
 {
 	__u64 a = m->view->x[slot].a;
-	bool p1 = LB_SLOTX_PHASE(a) == LB_PHASE_P1 && on(m, RULE_ALT);
+	bool p1 = LB_SLOTX_PHASE(a) == LB_PHASE_P1 && on(m, LB_RULE_ALT);
 	const struct model_memory *cell = &m->cell[tuple];
 	__u32 to = current;
 	__u8 gen = m->view->gen[current];
 
-	if (!m->udp && (p1 || on(m, RULE_CELL_IN_P2)) && is_valid(m, cell, LB_SYN_SEEN_S, now_ds)) {
+	if (!m->udp && (p1 || on(m, LB_RULE_CELL_IN_P2)) && is_valid(m, cell, LB_SYN_SEEN_S, now_ds)) {
 		to = cell->bidx;
 		gen = cell->gen;
 	} else if (p1 && generation_holds(m, LB_SLOTX_ALT(a), (__u8)LB_SLOTX_ALT_GEN(a))) {
@@ -106,7 +106,7 @@ __u16 steer_model_packet(struct steer_model *m, __u32 tuple, __u32 slot, unsigne
 		return (__u16)current;
 	m->lookups++;
 	life_s = e->closing ? LB_FLOW_LINGER_S : m->idle_s + m->spare_s;
-	if (flags & MODEL_SYN && on(m, RULE_SYN_CURRENT))
+	if (flags & MODEL_SYN && on(m, LB_RULE_SYN_CURRENT))
 		return syn(m, tuple, current, now_ds);
 	if (is_valid(m, e, life_s, now_ds))
 		return known(m, tuple, slot, flags, current, now_ds);

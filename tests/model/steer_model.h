@@ -8,18 +8,7 @@
  */
 #pragma once
 #include "core/slots.h"
-
-/* Rules that a mutation test can leave out, to see that the simulation notices. */
-enum steer_rule {
-	RULE_GENERATION = 1u << 0, /* memories and alts of an older generation are void */
-	RULE_ALT = 1u << 1,        /* in P1 unknown flows go to alt */
-	RULE_SYN_CELL = 1u << 2,   /* a SYN leaves behind whom it was sent to */
-	RULE_CELL_IN_P2 = 1u << 3, /* ... and that counts in P2 too */
-	RULE_REMEMBER = 1u << 4,   /* unknown flows are remembered in P1 */
-	RULE_MARK = 1u << 5,       /* foreign memories keep the slot from settling */
-	RULE_SYN_FORGETS = 1u << 6, /* a SYN removes an entry of its tuple */
-	RULE_SYN_CURRENT = 1u << 7, /* a SYN goes to current, whatever is remembered */
-};
+#include "lb/params.h"
 
 struct model_memory {
 	__u16 bidx; /* 0: none */
@@ -30,7 +19,7 @@ struct model_memory {
 
 struct steer_model {
 	const struct slots_view *view; /* the arrays that slots.c writes; gen[] is what packets see */
-	__u32 off;                     /* rules that are left out: enum steer_rule */
+	__u32 off;                     /* rules that are left out: enum lb_rule */
 	bool udp, udp_track;
 	__u32 idle_s;
 	__u32 spare_s;                 /* memories may live so much longer than idle_s; at most LB_FLOW_LINGER_S */

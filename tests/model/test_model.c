@@ -109,6 +109,7 @@ static struct sim_options complete(const struct sim_options *from, __u64 seed)
 	struct sim_options o = *from;
 
 	o.seed = seed;
+	o.icmp = true;
 	o.step_ds = o.step_ds ? o.step_ds : 10;
 	o.grace_s = o.grace_s ? o.grace_s : 60;
 	o.idle_s = o.idle_s ? o.idle_s : o.grace_s;
@@ -156,14 +157,14 @@ static void test_broken_rules_are_noticed(void **state)
 		const char *name;
 		__u32 rules_off, faults;
 	} mutations[] = {
-		{ "no generations", RULE_GENERATION, 0 },
-		{ "no alt", RULE_ALT, 0 },
-		{ "no SYN cells", RULE_SYN_CELL, 0 },
-		{ "SYN cells in P1 only", RULE_CELL_IN_P2, 0 },
-		{ "nothing is remembered", RULE_REMEMBER, 0 },
-		{ "foreign memories are not marked", RULE_MARK, 0 },
-		{ "a SYN does not forget", RULE_SYN_FORGETS, 0 },
-		{ "a SYN goes where its tuple went", RULE_SYN_CURRENT, 0 },
+		{ "no generations", LB_RULE_GENERATION, 0 },
+		{ "no alt", LB_RULE_ALT, 0 },
+		{ "no SYN cells", LB_RULE_SYN_CELL, 0 },
+		{ "SYN cells in P1 only", LB_RULE_CELL_IN_P2, 0 },
+		{ "nothing is remembered", LB_RULE_REMEMBER, 0 },
+		{ "foreign memories are not marked", LB_RULE_MARK, 0 },
+		{ "a SYN does not forget", LB_RULE_SYN_FORGETS, 0 },
+		{ "a SYN goes where its tuple went", LB_RULE_SYN_CURRENT, 0 },
 		{ "no phases", 0, SIM_SETTLE_AT_ONCE },
 		{ "slots settle early", 0, SIM_SHORT_IDLE },
 		{ "the generation before the owners", 0, SIM_NO_LOST },
