@@ -150,14 +150,15 @@ static int check_fixed(const struct engine *e, const struct config *cfg, struct 
 	return -EINVAL;
 }
 
-static json_t *summary_of(const struct plan *plan)
+static json_t *summary_of(const struct engine *e, const struct plan *plan)
 {
 	json_t *ops = json_array();
 	char line[200];
 
 	for (unsigned int i = 0; ops && i < plan->n; i++)
 		json_array_append_new(ops, json_string(plan_op_format(&plan->ops[i], line, sizeof(line))));
-	return json_pack("{s:i, s:o}", "changes", (int)plan->n, "operations", ops);
+	return json_pack("{s:i, s:i, s:o, s:o}", "version", 1, "changes", (int)plan->n, "operations", ops, "services",
+			 engine_moves(e, plan));
 }
 
 struct change {
@@ -228,7 +229,7 @@ static int prepare_change(struct engine *e, const char *path, struct diags *diag
 	if (r == 0 && plan_build(e->state, c->next, &plan) < 0)
 		r = err_set(err, -ENOMEM, "out of memory");
 	if (r == 0) {
-		*summary = summary_of(&plan);
+		*summary = summary_of(e, &plan);
 		plan_done(&plan);
 	}
 	return r;

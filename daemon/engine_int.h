@@ -136,6 +136,9 @@ void engine_put_unused(struct engine *e, __u16 bidx); /* nobody is this id any m
 void engine_settle_lines(struct engine *e);           /* finish changes of lines; waits for a grace period */
 
 
+/* engine_moves.c */
+json_t *engine_moves(const struct engine *e, const struct plan *plan); /* [{"name","slots_moved","table_size"}] */
+
 /* engine_flows.c */
 void engine_sweep_flows(struct engine *e); /* call once a second */
 
