@@ -109,6 +109,9 @@ int engine_apply(struct engine *e, struct config *cfg, struct state *next, struc
 void engine_write_service(struct engine *e, const struct state_service *s, __u64 digest);
 void engine_write_info(struct engine *e, unsigned int service, unsigned int backend);
 void engine_drop_retired(struct engine *e);
+/* engine_keys.c */
+int engine_set_key(struct engine *e, const struct plan_op *op);
+void engine_remove_key(struct engine *e, const struct plan_op *op);
 unsigned int engine_repair_keys(struct engine *e); /* returns how many were wrong */
 /* Would every key of the state in force and of @next find room in tables of @n_buckets? 0 or -ENOSPC. */
 int engine_check_keys(struct engine *e, const struct state *next, __u32 n_buckets, struct err *err);
