@@ -157,7 +157,7 @@ static json_t *summary_of(const struct engine *e, const struct plan *plan)
 
 	for (unsigned int i = 0; ops && i < plan->n; i++)
 		json_array_append_new(ops, json_string(plan_op_format(&plan->ops[i], line, sizeof(line))));
-	return json_pack("{s:i, s:i, s:o, s:o}", "version", 1, "changes", (int)plan->n, "operations", ops, "services",
+	return json_pack("{s:i, s:o, s:o}", "changes", (int)plan->n, "operations", ops, "services",
 			 engine_moves(e, plan));
 }
 
