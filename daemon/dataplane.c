@@ -70,6 +70,7 @@ void dataplane_close(struct dataplane *d)
 	close_fd(&d->rcu_outer_fd);
 	close_fd(&d->rcu_inner_fd);
 	free(d->values);
+	free(d->block);
 	free(d);
 }
 
@@ -135,10 +136,12 @@ static int map_memory(struct dataplane *d, struct err *err)
 
 	for (int id = 0; id < DP_KNOWN_MAX; id++)
 		fds[id] = d->map[id].fd;
-	rc = dp_mmap(fds, &sizes, &d->maps, d->mapped_bytes, err);
+	rc = dp_mmap(fds, &sizes, false, &d->maps, d->mapped_bytes, err);
+	if (!rc && dp_lines_init(d))
+		rc = err_set(err, -ENOMEM, "out of memory");
 	if (rc || d->origin == DP_ORIGIN_NEW || d->origin == DP_ORIGIN_ADOPT)
 		return rc;
-	rc = dp_mmap(d->previous.fd, &d->previous.sizes, &d->previous_maps, d->previous_bytes, err);
+	rc = dp_mmap(d->previous.fd, &d->previous.sizes, true, &d->previous_maps, d->previous_bytes, err);
 	if (rc || d->origin == DP_ORIGIN_RESEED)
 		return rc;
 	return dp_carry_over(d, err);

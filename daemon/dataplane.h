@@ -41,8 +41,8 @@ struct dataplane_maps {
 	struct lb_svc4_bucket *svc4;
 	struct lb_svc6_bucket *svc6;
 	struct lb_slot_line *slots;
-	struct lb_slot_x *slot_x;
-	struct lb_slot_live_line *slot_live;
+	struct lb_slot_x *slot_x;            /* only after dataplane_need_lines() */
+	struct lb_slot_live_line *slot_live; /* the same */
 	struct lb_backend *backends;
 	struct lb_backend *backend_spares;
 	struct lb_backend_info *backend_info;
@@ -71,6 +71,13 @@ int dataplane_peek(const char *pin_dir, struct lb_meta *meta);
  */
 int dataplane_open(struct dataplane **out, const struct dataplane_options *o, bool *adopted, struct err *err);
 const struct dataplane_maps *dataplane_maps(const struct dataplane *d);
+/*
+ * Make lines @first to @first + @n of slot_x and slot_live accessible; to touch others is a fault. They stay so until
+ * dataplane_trim_lines() has been called twice without their being asked for again. Mapped pages are resident memory:
+ * ask before each pass over a service's slots, trim once a second. -ERANGE, -ENOMEM.
+ */
+int dataplane_need_lines(struct dataplane *d, __u32 first, __u32 n);
+void dataplane_trim_lines(struct dataplane *d);
 /* The maps of another seed that the commit will replace: who the backends were, overrides. NULL if none, or after it. */
 const struct dataplane_maps *dataplane_previous(const struct dataplane *d);
 /*

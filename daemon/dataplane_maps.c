@@ -3,7 +3,8 @@
  * dataplane_maps.c - which maps there are, how large, which of them this process maps, what a larger set takes over.
  *
  * Mapping a BPF array makes all its pages resident at once (the kernel inserts them eagerly), so only what the daemon
- * writes is mapped. The flow table and the SYN filter are not: they are the largest, and only packets touch them.
+ * writes is mapped. The flow table and the SYN filter are not: they are the largest, and only packets touch them. The
+ * side tables of the slots are mapped where they are in use (dataplane_lines.c).
  */
 #include "dataplane_priv.h"
 #include "core/cleanup.h"
@@ -101,7 +102,7 @@ static size_t page_round(size_t bytes)
 	return (bytes + page - 1) / page * page;
 }
 
-int dp_mmap(const int fds[DP_KNOWN_MAX], const struct dataplane_sizes *sizes, struct dataplane_maps *maps,
+int dp_mmap(const int fds[DP_KNOWN_MAX], const struct dataplane_sizes *sizes, bool whole, struct dataplane_maps *maps,
 	    size_t bytes[DP_KNOWN_MAX], struct err *err)
 {
 	*maps = (struct dataplane_maps){.sizes = *sizes};
@@ -115,7 +116,10 @@ int dp_mmap(const int fds[DP_KNOWN_MAX], const struct dataplane_sizes *sizes, st
 		if (spec->pointer < 0)
 			continue;
 		len = page_round((size_t)(entries ? entries : 1) * spec->value_size);
-		p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fds[id], 0);
+		if (dp_is_lazy(id) && !whole)
+			p = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		else
+			p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fds[id], 0);
 		if (p == MAP_FAILED) {
 			int rc = err_set(err, -errno, "cannot map BPF map \"%s\" (%zu bytes): %m", spec->name, len);
 
@@ -172,10 +176,13 @@ static int carry_stats(struct dataplane *d)
 }
 
 /* Of two times at which a slot was last live, the later one: packets wrote the old map, the daemon the new one. */
-static void merge_slot_live(struct dataplane *d)
+static int merge_slot_live(struct dataplane *d)
 {
 	__u16 now = (__u16)lb_flow_tick(dataplane_clock_ds(d));
+	int rc = dataplane_need_lines(d, 0, d->previous.sizes.slot_lines);
 
+	if (rc)
+		return rc;
 	for (__u32 line = 0; line < d->previous.sizes.slot_lines; line++) {
 		const __u16 *old = d->previous_maps.slot_live[line].tick;
 		__u16 *new = d->maps.slot_live[line].tick;
@@ -184,17 +191,22 @@ static void merge_slot_live(struct dataplane *d)
 			if ((__u16)(now - old[i]) < (__u16)(now - new[i]))
 				new[i] = old[i];
 	}
+	return 0;
 }
 
 int dp_carry_late(struct dataplane *d)
 {
-	merge_slot_live(d);
-	return carry_stats(d);
+	int rc = merge_slot_live(d);
+
+	return rc ? rc : carry_stats(d);
 }
 
 int dp_carry_over(struct dataplane *d, struct err *err)
 {
-	int rc;
+	int rc = dataplane_need_lines(d, 0, d->previous.sizes.slot_lines);
+
+	if (rc)
+		return err_set(err, rc, "cannot map the larger slot tables: %s", strerror(-rc));
 
 	for (int id = 0; id < DP_KNOWN_MAX; id++) {
 		const struct dp_map_spec *spec = &dp_map_specs[id];

@@ -9,6 +9,7 @@
  *   dataplane_maps.c  which maps there are, how they are sized, mapped and carried over
  *   dataplane_adopt.c is what is pinned ours, and whole?
  *   dataplane_btf.c   are the structs in a pinned map the same as the program's?
+ *   dataplane_lines.c the side tables of the slots, mapped where they are in use
  *   dataplane_link.c  interfaces: attach, check, detach
  *   dataplane_read.c  counters, devmap, memory
  *   dataplane_run.c   clock, grace periods, runs of the program on a given packet
@@ -97,6 +98,8 @@ struct dataplane {
 	enum dp_origin origin;
 	struct dataplane_maps maps;
 	size_t mapped_bytes[DP_KNOWN_MAX];
+	__u8 *block; /* of lines: what is mapped of the lazy maps, see dataplane_lines.c */
+	__u32 n_blocks, block_lines;
 	struct dp_pins previous; /* set being replaced: open until the commit */
 	struct dataplane_maps previous_maps;
 	size_t previous_bytes[DP_KNOWN_MAX];
@@ -127,14 +130,21 @@ __u32 dp_map_entries(enum dp_map_id id, const struct dataplane_sizes *s);
 /* The sizes of a set of pinned maps, from their entries. */
 void dp_sizes_of(const struct dp_pins *pins, struct dataplane_sizes *out);
 bool dp_sizes_cover(const struct dataplane_sizes *have, const struct dataplane_sizes *want);
-/* Map the arrays of @fds into @maps; @bytes remembers the lengths. On failure nothing stays mapped. */
-int dp_mmap(const int fds[DP_KNOWN_MAX], const struct dataplane_sizes *sizes, struct dataplane_maps *maps,
+/*
+ * Map the arrays of @fds into @maps; @bytes remembers the lengths. For lazy maps only the address space is reserved,
+ * unless @whole. On failure nothing stays mapped.
+ */
+int dp_mmap(const int fds[DP_KNOWN_MAX], const struct dataplane_sizes *sizes, bool whole, struct dataplane_maps *maps,
 	    size_t bytes[DP_KNOWN_MAX], struct err *err);
 void dp_munmap(struct dataplane_maps *maps, size_t bytes[DP_KNOWN_MAX]);
 /* Copy what a larger set of maps takes over from the previous one. */
 int dp_carry_over(struct dataplane *d, struct err *err);
 /* The same for what packets went on writing meanwhile: as late as possible before the switch. */
 int dp_carry_late(struct dataplane *d);
+
+/* ---- dataplane_lines.c */
+bool dp_is_lazy(enum dp_map_id id);
+int dp_lines_init(struct dataplane *d);
 
 /* ---- dataplane_pin.c */
 /* Make sure that @dir is a directory of its own on a BPF file system; finish or undo what a crash left half done. */

@@ -89,6 +89,7 @@ static int on_heartbeat(sd_event_source *source, uint64_t usec, void *userdata)
 		engine_sweep_flows(e);
 		engine_drop_retired(e);
 		(void)engine_flush(e);
+		dataplane_trim_lines(e->dp);
 	}
 	(void)sd_event_source_set_time(source, (engine_now() + AGE_INTERVAL_NS) / 1000);
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);

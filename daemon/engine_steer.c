@@ -18,9 +18,14 @@ static __u32 effective_weight(const struct state_backend *b, const struct backen
 	return be->weight_override >= 0 ? (__u32)be->weight_override : b->weight;
 }
 
-static struct slots_view view_of(const struct engine *e, const struct state_service *s)
+/* The slots of a service, with their side tables mapped for as long as they are looked at. */
+static int view_of(const struct engine *e, const struct state_service *s, struct slots_view *out)
 {
-	return (struct slots_view){
+	int r = dataplane_need_lines(e->dp, s->line, state_lines_for(s->m));
+
+	if (r < 0)
+		return r;
+	*out = (struct slots_view){
 		.lines = e->maps->slots + s->line,
 		.x = e->maps->slot_x + (size_t)s->line * LB_SLOTS_PER_LINE,
 		.live = e->maps->slot_live[s->line].tick,
@@ -28,6 +33,7 @@ static struct slots_view view_of(const struct engine *e, const struct state_serv
 		.gen = e->gen,
 		.lost = e->lost,
 	};
+	return 0;
 }
 
 void service_rt_policy(struct service_rt *rt)
@@ -161,18 +167,18 @@ static int write_slots(struct engine *e, unsigned int i)
 {
 	const struct state_service *s = &e->state->services[i];
 	struct service_rt *rt = &e->rt[i];
-	struct slots_view v = view_of(e, s);
 	struct admission_pool_result pool = rt->pool;
+	struct slots_view v;
 	_cleanup_free_ __u32 *fraction = NULL;
 	__u64 digest = rt->digest;
 	bool settle;
 	int r;
 
-	if (rt->table_stale) {
+	r = view_of(e, s, &v);
+	if (r == 0 && rt->table_stale)
 		r = build_table(e, s, rt);
-		if (r < 0)
-			return r;
-	}
+	if (r < 0)
+		return r;
 	fraction = calloc(rt->n_be ? rt->n_be : 1, sizeof(*fraction));
 	if (!fraction)
 		return -ENOMEM;
@@ -218,9 +224,10 @@ int engine_fill(struct engine *e, unsigned int service)
 
 void engine_count(struct engine *e, unsigned int service)
 {
-	struct slots_view v = view_of(e, &e->state->services[service]);
+	struct slots_view v;
 
-	slots_count(&v, &e->rt[service].counts);
+	if (view_of(e, &e->state->services[service], &v) == 0)
+		slots_count(&v, &e->rt[service].counts);
 }
 
 void engine_mark(struct engine *e, unsigned int service)
@@ -250,9 +257,10 @@ void engine_age(struct engine *e)
 
 	for (unsigned int i = 0; i < e->state->n_services; i++) {
 		const struct state_service *s = &e->state->services[i];
-		struct slots_view v = view_of(e, s);
+		struct slots_view v;
 
-		if (e->rt[i].counts.p1 + e->rt[i].counts.p2 == 0)
+		/* No memory to map them: they age a second later, which is safe. */
+		if (e->rt[i].counts.p1 + e->rt[i].counts.p2 == 0 || view_of(e, s, &v) < 0)
 			continue;
 		slots_age(&v, now_ds, s->protocol == IPPROTO_UDP ? s->udp_idle_s : s->grace_s,
 			  s->protocol == IPPROTO_UDP ? s->udp_idle_s : s->flow_idle_s, &e->rt[i].counts);

@@ -18,6 +18,7 @@ static void test_new(void **state)
 	assert_int_equal(m->meta->layout, LB_LAYOUT_VERSION);
 	assert_int_equal(m->meta->n_backends, 128);
 	assert_string_equal(m->meta->version, LBD_VERSION);
+	assert_int_equal(dataplane_need_lines(d, 63, 1), 0);
 	m->slot_x[64 * 32 - 1].a = 7; /* the last entries are writable */
 	m->backends[127].gen = 7;
 	assert_false(env_exists(PIN_DIR "/meta")); /* nothing in force yet */
@@ -39,6 +40,7 @@ static void fill(struct dataplane *d)
 {
 	const struct dataplane_maps *m = dataplane_maps(d);
 
+	assert_int_equal(dataplane_need_lines(d, 0, 64), 0);
 	m->svc4[3].e[1].key = 11;
 	m->svc6[2].e[0].vip_hi = 12;
 	m->slots[63].s[31] = 13;
@@ -55,6 +57,7 @@ static void assert_filled(struct dataplane *d, bool with_buckets)
 {
 	const struct dataplane_maps *m = dataplane_maps(d);
 
+	assert_int_equal(dataplane_need_lines(d, 0, 64), 0);
 	assert_int_equal(m->svc4[3].e[1].key, with_buckets ? 11 : 0);
 	assert_int_equal(m->svc6[2].e[0].vip_hi, with_buckets ? 12 : 0);
 	assert_int_equal(m->slots[63].s[31], 13);
@@ -243,9 +246,11 @@ static void test_grow_merges_slot_live(void **state)
 	__u16 now = (__u16)(dataplane_clock_ds(old) / (LB_FLOW_TICK_S * 10));
 
 	env_commit(old);
+	assert_int_equal(dataplane_need_lines(old, 0, 1), 0);
 	dataplane_maps(old)->slot_live[0].tick[0] = (__u16)(now - 100);
 	o.sizes.slot_lines = 65;
 	d = env_open(&o, true);
+	assert_int_equal(dataplane_need_lines(d, 0, 1), 0);
 	dataplane_maps(old)->slot_live[0].tick[1] = (__u16)(now - 1);
 	dataplane_maps(d)->slot_live[0].tick[0] = now;
 	dataplane_maps(d)->slot_live[0].tick[1] = (__u16)(now - 40000);

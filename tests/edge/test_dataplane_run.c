@@ -300,7 +300,7 @@ static void test_memory(void **state)
 {
 	struct dataplane_options o = env_options();
 	struct dataplane *d;
-	long before;
+	long before, idle, busy;
 
 	o.sizes = (struct dataplane_sizes){.slot_lines = 19200,
 					   .svc_buckets = 2048,
@@ -313,8 +313,57 @@ static void test_memory(void **state)
 	before = rss_kb();
 	d = env_open(&o, true);
 	env_commit(d);
-	print_message("maps %.1f MB; resident before %ld kB, more with the data plane open: %ld kB\n",
-		      (double)dataplane_map_bytes(d) / 1e6, before, rss_kb() - before);
+	idle = rss_kb() - before;
+	assert_int_equal(dataplane_need_lines(d, 0, 19200), 0);
+	busy = rss_kb() - before;
+	dataplane_trim_lines(d);
+	assert_int_equal(dataplane_need_lines(d, 300, 100), 0);
+	dataplane_trim_lines(d);
+	print_message("maps %.1f MB; resident with the data plane open: %ld kB more, with all lines in use %ld, trimmed %ld\n",
+		      (double)dataplane_map_bytes(d) / 1e6, idle, busy, rss_kb() - before);
+	assert_true(idle < 2500);
+	assert_true(busy > idle + 8000);
+	assert_true(rss_kb() - before < idle + 500);
+	dataplane_close(d);
+}
+
+static void touch_away(void *arg)
+{
+	struct dataplane *d = arg;
+
+	signal(SIGSEGV, SIG_DFL); /* not a failure for cmocka to report */
+	(void)*(volatile __u64 *)&dataplane_maps(d)->slot_x[0].a;
+}
+
+/* Lines come and go at the same address, with their content. */
+static void test_lines(void **state)
+{
+	struct dataplane_options o = env_options();
+	const struct dataplane_maps *m;
+	struct dataplane *d;
+
+	o.sizes.slot_lines = 1000;
+	d = env_open(&o, false);
+	m = dataplane_maps(d);
+	assert_int_equal(env_child(touch_away, d), 128 + SIGSEGV);
+	assert_int_equal(dataplane_need_lines(d, 250, 750), 0); /* from the middle of a block to the very end */
+	m->slot_x[1000 * 32 - 1].b = 1;
+	m->slot_x[250 * 32].b = 2;
+	m->slot_live[999].tick[31] = 3;
+	dataplane_trim_lines(d);
+	assert_int_equal(dataplane_need_lines(d, 999, 1), 0);
+	dataplane_trim_lines(d);
+	assert_int_equal(m->slot_x[1000 * 32 - 1].b, 1); /* asked for again: still there */
+	assert_int_equal(env_child(touch_away, d), 128 + SIGSEGV);
+	dataplane_trim_lines(d);
+	assert_int_equal(dataplane_need_lines(d, 0, 1000), 0);
+	assert_int_equal(env_child(touch_away, d), 0);
+	assert_int_equal(m->slot_x[250 * 32].b, 2);
+	assert_int_equal(m->slot_x[1000 * 32 - 1].b, 1);
+	assert_int_equal(m->slot_live[999].tick[31], 3);
+	assert_int_equal(dataplane_need_lines(d, 1000, 1), -ERANGE);
+	assert_int_equal(dataplane_need_lines(d, 999, 2), -ERANGE);
+	assert_int_equal(dataplane_need_lines(d, 5000, 0), 0);
 	dataplane_close(d);
 }
 
@@ -323,7 +372,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_teardown(name, env_reset)
 	const struct CMUnitTest tests[] = {
 		TEST(test_hz),	     TEST(test_clock),		     TEST(test_quiesce),     TEST(test_sums),
-		TEST(test_tx_ports), TEST(test_run_leaves_no_trace), TEST(test_flow_window), TEST(test_memory),
+		TEST(test_tx_ports), TEST(test_run_leaves_no_trace), TEST(test_flow_window), TEST(test_lines),
+		TEST(test_memory),
 	};
 
 	dataplane_env_enter();
