@@ -39,34 +39,39 @@ static void test_hz(void **state)
 							    .prog_flags = BPF_F_SLEEPABLE});
 	LIBBPF_OPTS(bpf_test_run_opts, a);
 	LIBBPF_OPTS(bpf_test_run_opts, b);
-	double t, hz;
+	double outer, inner, ticks;
 
 	assert_true(fd >= 0);
-	t = seconds();
+	outer = seconds();
 	assert_int_equal(bpf_prog_test_run_opts(fd, &a), 0);
+	inner = seconds();
 	sleep_ms(500);
+	inner = seconds() - inner;
 	assert_int_equal(bpf_prog_test_run_opts(fd, &b), 0);
-	hz = (double)(b.retval - a.retval) / (seconds() - t);
+	outer = seconds() - outer;
+	ticks = b.retval - a.retval;
 	close(fd);
-	print_message("%u jiffies a second, counted %.1f\n", dp_kernel_hz(), hz);
-	assert_true(hz > dp_kernel_hz() * 0.97 && hz < dp_kernel_hz() * 1.03);
+	print_message("%u jiffies a second; counted %.0f in %.3f s\n", dp_kernel_hz(), ticks, inner);
+	assert_true(ticks > dp_kernel_hz() * inner * 0.99 - 2 && ticks < dp_kernel_hz() * outer * 1.01 + 2);
 }
 
 static void test_clock(void **state)
 {
 	struct dataplane *d = open_default();
+	double t = seconds(), outer, inner;
 	__u32 a, b;
-	double t = seconds(), took;
 
 	for (int i = 0; i < 1000; i++)
 		(void)dataplane_clock_ds(d);
 	print_message("clock: %.2f us\n", (seconds() - t) * 1e3);
-	t = seconds();
+	outer = seconds();
 	a = dataplane_clock_ds(d);
+	inner = seconds();
 	sleep_ms(1000);
+	inner = seconds() - inner;
 	b = dataplane_clock_ds(d);
-	took = (seconds() - t) * 10;
-	assert_true(b - a + 1.5 > took && b - a < took + 1.5);
+	outer = seconds() - outer;
+	assert_true(b - a + 1.5 > inner * 10 && b - a < outer * 10 + 1.5);
 	dataplane_close(d);
 }
 
@@ -151,13 +156,14 @@ static void test_quiesce(void **state)
 							       .map_flags = BPF_F_MMAPABLE});
 	struct hammer h = {.prog = slow_program(map)};
 	volatile __u32 *words = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, map, 0);
-	__u32 without, with;
+	__u32 without, with, tries;
 	pthread_t thread;
 	double t;
 
 	assert_true(h.prog >= 0 && words != MAP_FAILED);
 	assert_int_equal(pthread_create(&thread, NULL, hammer, &h), 0);
-	without = count_torn(d, words, 30, false);
+	for (without = 0, tries = 0; !without && tries < 10; tries++) /* on a busy machine few switches meet a run */
+		without = count_torn(d, words, 30, false);
 	with = count_torn(d, words, 30, true);
 	h.stop = true;
 	pthread_join(thread, NULL);
