@@ -132,21 +132,38 @@ static int next_line(struct client *c, char **line)
 	}
 }
 
+/*
+ * The socket's own time limit is for answers; events may be hours apart. Whoever reads our output may leave
+ * meanwhile
+ * (`lbctl events -f | head`): poll tells of that too.
+ */
+static bool wait_for_bytes(const struct client *c)
+{
+	struct pollfd p[] = {{.fd = c->fd, .events = POLLIN}, {.fd = STDOUT_FILENO}};
+
+	while (!p[0].revents) {
+		if (poll(p, 2, -1) < 0 && errno != EINTR)
+			return false;
+		if (p[1].revents)
+			return false;
+	}
+	return true;
+}
+
 int client_line(const struct lbctl *ctx, struct client *c, char **line)
 {
-	struct pollfd p = {.fd = c->fd, .events = POLLIN};
 	int r;
 
 	*line = NULL;
-	/* The socket's own limit is for answers; events may be hours apart. */
 	do {
-		if (!memchr(c->buf + c->at, '\n', c->len - c->at) && poll(&p, 1, -1) < 0 && errno != EINTR)
-			return lbctl_fail(LBCTL_FAILED, NULL, "poll: %s", strerror(errno));
+		if (!memchr(c->buf + c->at, '\n', c->len - c->at) && !wait_for_bytes(c))
+			return LBCTL_OK;
 		r = next_line(c, line);
 	} while (r == -EAGAIN);
 	if (r < 0)
 		return lbctl_fail(LBCTL_FAILED, NULL, "reading from lbd: %s", strerror(-r));
-	return LBCTL_OK;
+	return r ? LBCTL_OK
+		 : lbctl_fail(LBCTL_UNREACHABLE, NULL, "lbd ended, or this reader was too slow for it");
 }
 
 /* ---- asking ---- */

@@ -36,7 +36,7 @@ static inline void client_closep(struct client *c)
 int client_ask(const struct lbctl *ctx, struct client *c, const char *verb, json_t *args, json_t **data);
 /*
  * The next line (borrowed until the next call), for followers: waits without a limit. LBCTL_OK with *@line
- * NULL when the daemon ended the connection.
+ * NULL when nobody reads our output any more; the end of the connection is a failure.
  */
 int client_line(const struct lbctl *ctx, struct client *c, char **line);
 

@@ -99,11 +99,8 @@ static int follow(struct lbctl *ctx, struct client *c)
 		if (fflush(stdout))
 			return LBCTL_OK;
 		r = client_line(ctx, c, &line);
-		if (r)
+		if (r || !line)
 			return r;
-		if (!line)
-			return lbctl_fail(LBCTL_UNREACHABLE, NULL,
-					  "lbd ended, or this reader was too slow for it");
 		event = json_loads(line, 0, &where);
 		if (event)
 			print_event(event, ctx);

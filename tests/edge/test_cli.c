@@ -203,6 +203,48 @@ static void test_follow(void **state)
 	      "{ read -r a; $L undrain web web2 >/dev/null; read -r b; echo \"$a\"; echo \"$b\"; }");
 	shell(*state, &r, "timeout 10 $L events --json --follow | head -n 1");
 	assert_non_null(strstr(r.out, "{\"seq\":1,"));
+	/* The daemon ends under a follower. */
+	shell(*state, &r, "(sleep 0.2; kill %d) & $L events --follow 2>&1",
+	      (int)((struct fake_server *)*state)->pid);
+	assert_int_equal(r.status, 2);
+	assert_non_null(strstr(r.out, "lbd ended"));
+}
+
+/* The live view on a terminal: draws rates, obeys its keys, survives the daemon's end, and leaves in order.
+ */
+static void test_top(void **state)
+{
+	static struct result r;
+
+	shell(*state, &r,
+	      "(sleep 1; printf s; sleep 0.3; printf p; sleep 0.3; printf q) | TERM=xterm script -qec "
+	      "'stty rows 24 cols 110; $L top -d 0.1 web' /dev/null 2>&1");
+	assert_int_equal(r.status, 0);
+	assert_non_null(strstr(r.out, "packets/s"));
+	assert_non_null(strstr(r.out, "web4"));
+	assert_non_null(strstr(r.out, "slow-start"));
+	assert_non_null(strstr(r.out, "PAUSED"));
+	shell(*state, &r,
+	      "(sleep 0.6; kill %d; sleep 0.6; printf q) | TERM=xterm script -qec "
+	      "'stty rows 24 cols 110; $L top -d 0.1' /dev/null 2>&1",
+	      (int)((struct fake_server *)*state)->pid);
+	assert_int_equal(r.status, 0);
+	assert_non_null(strstr(r.out, "lbd is not running"));
+}
+
+static void test_completion(void **state)
+{
+	static struct result r;
+
+	shell(*state, &r,
+	      "bash -c '. %s/../../cli/completion/lbctl; PATH=$(dirname $L):$PATH; "
+	      "t() { COMP_WORDS=(lbctl \"$@\"); COMP_CWORD=$#; _lbctl; echo \"${COMPREPLY[*]}\"; }; "
+	      "t dr; t drain w; t drain web \"\"; t drain --all; t weight -a 10.0.1.2; t table d; t explain "
+	      "t'",
+	      TEST_SOURCE_DIR);
+	assert_string_equal(r.out,
+			    "drain\nweb\n10.0.1.11 10.0.1.12 10.0.1.13 2001:db8::14 web1 web2 web3 web4\n"
+			    "--all-services\n10.0.1.21 10.0.1.22\ndns\ntcp\n");
 }
 
 /* ---- the daemon is not there, or does not want us ---- */
@@ -341,6 +383,8 @@ int main(void)
 		CASE(test_help),
 		CASE(test_json),
 		CASE(test_follow),
+		CASE(test_top),
+		CASE(test_completion),
 		cmocka_unit_test(test_no_daemon),
 		CASE(test_denied),
 		cmocka_unit_test(test_bad_daemon),
