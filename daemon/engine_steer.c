@@ -182,7 +182,9 @@ static int write_slots(struct engine *e, unsigned int i)
 	fraction = calloc(rt->n_be ? rt->n_be : 1, sizeof(*fraction));
 	if (!fraction)
 		return -ENOMEM;
-	r = final_fractions(rt, fraction);
+	r = view_of(e, s, &v);
+	if (r == 0)
+		r = final_fractions(rt, fraction);
 	if (r == 0)
 		r = overlay_apply(rt->overlay, fraction, rt->owner);
 	if (r < 0)
