@@ -143,11 +143,11 @@ int config_parse(const char *file, const char *text, size_t len, struct config *
 		text += 3;
 		len -= 3;
 	}
-	if (!g || diags_set_source(diags, file, text, len))
-		return -ENOMEM;
-	r = parse(&c, g, &services, text, len, diags);
+	r = !g || diags_set_source(diags, file, text, len) ? -ENOMEM : parse(&c, g, &services, text, len, diags);
 	cfg_services_done(&services);
 	cfg_done(&c);
+	if (r == -ENOMEM)
+		diags_add(diags, DIAG_ERROR, (struct diag_mark){0, 0, 0}, NULL, "out of memory");
 	diags_sort(diags);
 	if (!r)
 		*out = take_ptr(g);

@@ -17,7 +17,7 @@
 #define CONFIG_VIPS_MAX 16
 #define CONFIG_INTERFACES_MAX 16
 #define CONFIG_PATH_MAX 108       /* also the limit of sockaddr_un.sun_path */
-#define CONFIG_SLOTS_MAX 67108864 /* dataplane.max-slots: 1.2 GB of slots and side words */
+#define CONFIG_SLOTS_MAX 67108864 /* dataplane.max-slots: 1.3 GB of slots and side words */
 #define CONFIG_KEYS_MAX 16384     /* look-up keys: one for each (VIP, port, protocol) and one for each VIP */
 
 enum config_xdp_mode { CONFIG_XDP_AUTO, CONFIG_XDP_NATIVE, CONFIG_XDP_GENERIC };
@@ -79,8 +79,9 @@ struct config {
 
 /*
  * Parse and check @text (@len bytes, named @file in messages). On success 0 and *@out owns a complete
- * configuration. On errors -EINVAL, *@out untouched, and @diags holds every error found; -ENOMEM otherwise.
- * Warnings may be in @diags in both cases. The caller has initialised @diags and releases it.
+ * configuration. On errors -EINVAL, *@out untouched, and @diags holds every error found, sorted by place;
+ * -ENOMEM, which is told there as well. Warnings may be in @diags in every case. The caller has initialised
+ * @diags and releases it.
  */
 int config_parse(const char *file, const char *text, size_t len, struct config **out, struct diags *diags);
 /* Read @path (at most 16 MiB) and parse it. A file that can not be read is a diagnostic too. */

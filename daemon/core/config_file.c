@@ -57,7 +57,7 @@ int config_load_file(const char *path, struct config **out, struct diags *diags)
 	/* One byte more than there should be, so that growth in the meantime is noticed. */
 	text = malloc((size_t)st.st_size + 1);
 	if (!text)
-		return -ENOMEM;
+		return cannot(diags, path, NULL, "out of memory"), -ENOMEM;
 	n = read_all(fd, text, (size_t)st.st_size + 1);
 	if (n < 0)
 		return cannot(diags, path, NULL, strerror((int)-n));

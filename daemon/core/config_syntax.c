@@ -104,8 +104,5 @@ void cfg_syntax_error(const yaml_parser_t *p, const char *text, size_t len, stru
 	m.line = (unsigned int)at->line + 1;
 	m.column = (unsigned int)at->column + 1;
 	diags_add(diags, DIAG_ERROR, m, problem ? problem->hint : NULL, "syntax: %s%s",
-		  problem      ? problem->ours
-		  : p->problem ? p->problem
-			       : "not understood",
-		  begun);
+		  problem ? problem->ours : p->problem, begun);
 }

@@ -120,7 +120,8 @@ static bool check_bytes(const char *text, size_t len, struct diags *diags)
 /* ---- events: what nodes do not show, and the limits, before memory is spent ------------------ */
 static int parser_failed(const yaml_parser_t *p, const char *text, size_t len, struct diags *diags)
 {
-	if (p->error == YAML_MEMORY_ERROR)
+	/* Where libyaml finds no memory it does not always set its error. */
+	if (p->error == YAML_MEMORY_ERROR || !p->problem)
 		return -ENOMEM;
 	cfg_syntax_error(p, text, len, diags);
 	return -EINVAL;

@@ -27,7 +27,7 @@ struct cfg {
 int cfg_load(struct cfg *c, const char *text, size_t len, struct diags *diags);
 void cfg_done(struct cfg *c);
 
-/* Tell why @p, which read @text, failed; config_syntax.c. */
+/* Tell why @p, which read @text, failed (p->problem is set); config_syntax.c. */
 void cfg_syntax_error(const yaml_parser_t *p, const char *text, size_t len, struct diags *diags);
 
 /* Where @node stands: its whole text when that is one line, else a point. */
