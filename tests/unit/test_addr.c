@@ -95,11 +95,13 @@ static void test_v4_words(void **state)
 	assert_int_equal(addr_cmp(&a, &b), 0);
 }
 
-/* Sorted lists depend on it: bytes in network order compare like the addresses, and the families keep apart. */
+/* Sorted lists depend on it: bytes in network order compare like the addresses, and the families keep apart.
+ */
 static void test_order(void **state)
 {
 	static const char *const ascending[] = {
-		"::2", "10.0.0.2", "10.0.0.10", "10.0.1.1", "192.0.2.1", "2001:db8::1", "2001:db8::2", "2001:db9::",
+		"::2",       "10.0.0.2",    "10.0.0.10",   "10.0.1.1",
+		"192.0.2.1", "2001:db8::1", "2001:db8::2", "2001:db9::",
 	};
 
 	for (size_t i = 0; i < sizeof(ascending) / sizeof(ascending[0]); i++) {

@@ -73,8 +73,9 @@ static void test_reference(void **state)
 /* The least: what every other key is when it is not given. docs/configuration.md tells the same. */
 static void test_defaults(void **state)
 {
-	struct config *c = parse_good("dataplane: {interfaces: eth0}\n"
-				      "services: [{name: a, vip: 192.0.2.1, port: 80, backends: [{address: 10.0.0.1}]}]\n");
+	struct config *c = parse_good(
+		"dataplane: {interfaces: eth0}\n"
+		"services: [{name: a, vip: 192.0.2.1, port: 80, backends: [{address: 10.0.0.1}]}]\n");
 	const struct config_service *s = &c->services[0];
 
 	assert_string_equal(c->dataplane.interfaces[0], "eth0");
@@ -119,9 +120,11 @@ static const char everything[] =
 	"  max-slots: 5000000, max-flows: 4096, vip-echo: false, source: ['2001:db8::1', 10.0.0.9]}\n"
 	"control: {socket: /run/x.sock, group: lb-ops}\n"
 	"metrics: {listen: '[::1]:9917'}\n"
-	"defaults: {forward: gue, hash: source, table-size: 4093, grace: 1h, slow-start: 500ms, drain-timeout: 0s,\n"
+	"defaults: {forward: gue, hash: source, table-size: 4093, grace: 1h, slow-start: 500ms, "
+	"drain-timeout: 0s,\n"
 	"  panic-threshold: 0, gue-port: 7000, udp: track, udp-idle: 5s, weight: 7,\n"
-	"  probe: {type: http, path: /a, host: h, expect: [204, 200], body: x y, method: GET, jitter: 0, rise: 1}}\n"
+	"  probe: {type: http, path: /a, host: h, expect: [204, 200], body: x y, method: GET, jitter: 0, "
+	"rise: 1}}\n"
 	"services:\n"
 	"- {name: d, vip: ['2001:db8::a', 192.0.2.1], port: 53, protocol: udp,\n"
 	"   probe: {type: udp, send: 'hex:0a 0b', expect-data: ok, port: 54, fall: 5},\n"
@@ -149,7 +152,8 @@ static void test_everything(void **state)
 	assert_string_equal(c->control_socket, "/run/x.sock");
 	assert_string_equal(c->control_group, "lb-ops");
 	assert_addr(&c->metrics_addr, "::1");
-	/* a: the service's own keys win over defaults; keys that concern UDP or GUE alone hold their defaults. */
+	/* a: the service's own keys win over defaults; keys that concern UDP or GUE alone hold their
+	 * defaults. */
 	assert_string_equal(a->name, "a");
 	assert_int_equal(a->forward, LB_FORWARD_L2);
 	assert_int_equal(a->hash, CONFIG_HASH_5TUPLE);
@@ -302,14 +306,17 @@ static void test_equal_and_describe(void **state)
 /* What is awkward to write must be written right. */
 static void test_describe_texts(void **state)
 {
-	struct config *c = parse_good(
-		"dataplane: {interfaces: ['null', \"a#b\", 'x,y', '-', '[', '~'], seed-file: '/with space: #\"q\\',\n"
-		"  pin-dir: '/ends/with:'}\n"
-		"services:\n"
-		"- {name: 'null', vip: ['::2', '2001:db8::'], port: 1, probe: {type: http, body: \" 'a' \\\"b\\\" \\\\ \\t\\n\\xe4 \"},\n"
-		"   backends: [{address: '2001:db8:1::', name: 'true'}, {address: '::5'}]}\n"
-		"- {name: '0x1:', vip: 192.0.2.1, port: 1, protocol: udp, probe: {type: udp, send: \"a b\\n\", expect-data: 'x: #y'},\n"
-		"   backends: [{address: 10.0.0.1, name: '10.0.0.1'}]}\n");
+	struct config *c =
+		parse_good("dataplane: {interfaces: ['null', \"a#b\", 'x,y', '-', '[', '~'], seed-file: "
+			   "'/with space: #\"q\\',\n"
+			   "  pin-dir: '/ends/with:'}\n"
+			   "services:\n"
+			   "- {name: 'null', vip: ['::2', '2001:db8::'], port: 1, probe: {type: http, body: "
+			   "\" 'a' \\\"b\\\" \\\\ \\t\\n\\xe4 \"},\n"
+			   "   backends: [{address: '2001:db8:1::', name: 'true'}, {address: '::5'}]}\n"
+			   "- {name: '0x1:', vip: 192.0.2.1, port: 1, protocol: udp, probe: {type: udp, "
+			   "send: \"a b\\n\", expect-data: 'x: #y'},\n"
+			   "   backends: [{address: 10.0.0.1, name: '10.0.0.1'}]}\n");
 
 	assert_string_equal(c->services[1].probe.body, " 'a' \"b\" \\ \t\n\xc3\xa4 ");
 	assert_string_equal(c->services[1].name, "null");
@@ -333,30 +340,32 @@ static const struct {
 	{"interval derives the rest", "", "interval: 400ms", "tcp", PROBE_TCP, 400, 100, 5000, 200, "", 0},
 	{"fast-interval has a floor", "", "interval: 100ms", "tcp", PROBE_TCP, 100, 50, 5000, 50, "", 0},
 	{"a long interval", "", "interval: 1m", "tcp", PROBE_TCP, 60000, 15000, 60000, 1000, "", 0},
-	{"derived from the service's interval", "interval: 8s", "interval: 4s", "tcp", PROBE_TCP, 4000, 1000, 5000,
-	 1000, "", 0},
-	{"given in defaults, not derived", "fast-interval: 300ms", "interval: 4s", "tcp", PROBE_TCP, 4000, 300, 5000,
-	 1000, "", 0},
-	{"key by key", "type: http, path: /a, interval: 3s", "interval: 4s", "tcp", PROBE_HTTP, 4000, 1000, 5000,
-	 1000, "/a", 0},
-	{"one http key over another", "type: http, path: /a", "path: /b", "tcp", PROBE_HTTP, 2000, 500, 5000, 1000,
-	 "/b", 0},
-	{"http keys live on in https", "type: http, path: /a", "type: https", "tcp", PROBE_HTTPS, 2000, 500, 5000,
-	 1000, "/a", 0},
-	{"http keys go with the type", "type: http, path: /a, interval: 3s", "type: tcp", "tcp", PROBE_TCP, 3000, 750,
+	{"derived from the service's interval", "interval: 8s", "interval: 4s", "tcp", PROBE_TCP, 4000, 1000,
 	 5000, 1000, "", 0},
+	{"given in defaults, not derived", "fast-interval: 300ms", "interval: 4s", "tcp", PROBE_TCP, 4000,
+	 300, 5000, 1000, "", 0},
+	{"key by key", "type: http, path: /a, interval: 3s", "interval: 4s", "tcp", PROBE_HTTP, 4000, 1000,
+	 5000, 1000, "/a", 0},
+	{"one http key over another", "type: http, path: /a", "path: /b", "tcp", PROBE_HTTP, 2000, 500, 5000,
+	 1000, "/b", 0},
+	{"http keys live on in https", "type: http, path: /a", "type: https", "tcp", PROBE_HTTPS, 2000, 500,
+	 5000, 1000, "/a", 0},
+	{"http keys go with the type", "type: http, path: /a, interval: 3s", "type: tcp", "tcp", PROBE_TCP,
+	 3000, 750, 5000, 1000, "", 0},
 	{"none forgets times", "interval: 3s", "type: none", "tcp", PROBE_NONE, 2000, 500, 5000, 1000, "", 0},
 	{"back from none", "type: none", "type: http", "tcp", PROBE_HTTP, 2000, 500, 5000, 1000, "/", 0},
 	{"udp is not probed by the tcp default", "", "", "udp", PROBE_NONE, 2000, 500, 5000, 1000, "", 0},
-	{"nor by http from defaults", "type: http, path: /a", "", "udp", PROBE_NONE, 2000, 500, 5000, 1000, "", 0},
-	{"but by udp from defaults", "type: udp, send: ping", "", "udp", PROBE_UDP, 2000, 500, 5000, 1000, "", 4},
-	{"which needs its own times", "interval: 4s", "type: udp, send: ab", "udp", PROBE_UDP, 4000, 1000, 5000, 1000,
-	 "", 2},
+	{"nor by http from defaults", "type: http, path: /a", "", "udp", PROBE_NONE, 2000, 500, 5000, 1000,
+	 "", 0},
+	{"but by udp from defaults", "type: udp, send: ping", "", "udp", PROBE_UDP, 2000, 500, 5000, 1000, "",
+	 4},
+	{"which needs its own times", "interval: 4s", "type: udp, send: ab", "udp", PROBE_UDP, 4000, 1000,
+	 5000, 1000, "", 2},
 	{"tcp on udp when asked for", "", "type: tcp", "udp", PROBE_TCP, 2000, 500, 5000, 1000, "", 0},
-	{"udp from defaults is not for tcp", "type: udp, send: ping, interval: 3s", "", "tcp", PROBE_TCP, 3000, 750,
-	 5000, 1000, "", 0},
-	{"udp on another port of a tcp service", "", "type: udp, send: x, port: 9", "tcp", PROBE_UDP, 2000, 500, 5000,
-	 1000, "", 1},
+	{"udp from defaults is not for tcp", "type: udp, send: ping, interval: 3s", "", "tcp", PROBE_TCP,
+	 3000, 750, 5000, 1000, "", 0},
+	{"udp on another port of a tcp service", "", "type: udp, send: x, port: 9", "tcp", PROBE_UDP, 2000,
+	 500, 5000, 1000, "", 1},
 };
 
 static void test_probe_merge(void **state)
@@ -371,8 +380,9 @@ static void test_probe_merge(void **state)
 			 HEAD "defaults: {%s%s%s}\n"
 			      "services: [{name: a, vip: 192.0.2.1, port: 80, protocol: %s, %s%s%s\n"
 			      " backends: [{address: 10.0.0.1}]}]\n",
-			 *merges[i].defaults ? "probe: {" : "", merges[i].defaults, *merges[i].defaults ? "}" : "",
-			 merges[i].protocol, *merges[i].service ? "probe: {" : "", merges[i].service,
+			 *merges[i].defaults ? "probe: {" : "", merges[i].defaults,
+			 *merges[i].defaults ? "}" : "", merges[i].protocol,
+			 *merges[i].service ? "probe: {" : "", merges[i].service,
 			 *merges[i].service ? "}," : "");
 		c = parse_good(text);
 		p = &c->services[0].probe;
@@ -410,8 +420,9 @@ static void test_expect_is_normalised(void **state)
 		char text[300];
 
 		snprintf(text, sizeof(text),
-			 HEAD "services: [{name: a, vip: 192.0.2.1, port: 80, backends: [{address: 10.0.0.1}],\n"
-			      " probe: {type: http, expect: %s}}]\n",
+			 HEAD
+			 "services: [{name: a, vip: 192.0.2.1, port: 80, backends: [{address: 10.0.0.1}],\n"
+			 " probe: {type: http, expect: %s}}]\n",
 			 expects[i].given);
 		c = parse_good(text);
 		p = &c->services[0].probe;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * test_config_limits.c - configurations at each limit are accepted and one beyond is refused, in bounded time and memory.
- * Too large for files in the tree: they are written here.
+ * test_config_limits.c - configurations at each limit are accepted and one beyond is refused, in bounded time
+ * and memory. Too large for files in the tree: they are written here.
  */
 #include "config_util.h"
 
@@ -33,8 +33,9 @@ static void write_services(struct text *t, const char *head, unsigned int n, uns
 	text_begin(t, head);
 	fputs("services:\n", t->f);
 	for (unsigned int i = 0; i < n; i++) {
-		fprintf(t->f, "- name: s%u\n  vip: 192.%u.%u.%u\n  port: %u\n  backends:\n", i, vips ? 100 + i / 65536 : 0,
-			vips ? i / 256 % 256 : 2, vips ? i % 256 : 1, vips ? 80 : 1 + i);
+		fprintf(t->f, "- name: s%u\n  vip: 192.%u.%u.%u\n  port: %u\n  backends:\n", i,
+			vips ? 100 + i / 65536 : 0, vips ? i / 256 % 256 : 2, vips ? i % 256 : 1,
+			vips ? 80 : 1 + i);
 		for (unsigned int j = 0; j < backends; j++)
 			fprintf(t->f, "  - {address: 10.%u.%u.%u}\n", j / 65536, j / 256 % 256, j % 256);
 	}
@@ -49,11 +50,14 @@ static void accept_services(const char *head, unsigned int n, unsigned int backe
 	write_services(&t, head, n, backends, vips);
 	c = parse_good(t.s);
 	assert_int_equal(c->n_services, n);
+	for (unsigned int i = 0; i < n; i++)
+		assert_int_equal(c->services[i].n_backends, backends);
 	config_free(c);
 	free(t.s);
 }
 
-static void refuse_services(const char *head, unsigned int n, unsigned int backends, bool vips, const char *part)
+static void refuse_services(const char *head, unsigned int n, unsigned int backends, bool vips,
+			    const char *part)
 {
 	struct text t;
 
@@ -97,7 +101,8 @@ static void test_keys(void **state)
 		if (n == 512)
 			config_free(parse_good(text_end(&t)));
 		else
-			find_diag(text_end(&t), DIAG_ERROR, "16416 look-up keys are too many, the limit is 16384");
+			find_diag(text_end(&t), DIAG_ERROR,
+				  "16416 look-up keys are too many, the limit is 16384");
 		free(t.s);
 	}
 }
@@ -109,7 +114,35 @@ static void test_slots(void **state)
 	refuse_services(HEAD "defaults: {table-size: 655373}\n", 103, 1, true, "the limit is 67108864");
 	/* By rule one backend gets the smallest table. */
 	accept_services("dataplane: {interfaces: a, max-slots: 4096}\n", 1, 1, true);
-	refuse_services("dataplane: {interfaces: a, max-slots: 4096}\n", 2, 1, true, "dataplane.max-slots is 4096");
+	refuse_services("dataplane: {interfaces: a, max-slots: 4096}\n", 2, 1, true,
+			"dataplane.max-slots is 4096");
+	/* 16381 slots take 512 lines of 32. */
+	accept_services("dataplane: {interfaces: a, max-slots: 16384}\ndefaults: {table-size: 16381}\n", 1, 1,
+			true);
+	refuse_services("dataplane: {interfaces: a, max-slots: 16383}\ndefaults: {table-size: 16381}\n", 1, 1,
+			true, "take 16384 slots, but dataplane.max-slots is 16383");
+}
+
+/* Each text at its longest; one byte more is among the golden tests. */
+static void test_texts(void **state)
+{
+	struct config *c;
+	struct text t;
+
+	text_begin(&t, HEAD);
+	fprintf(t.f, "control: {socket: /%0106u, group: %031u}\n", 1, 2);
+	fprintf(t.f, "services: [{name: %063u, vip: 192.0.2.1, port: 80, backends: [{address: 10.0.0.1}],\n",
+		3);
+	fprintf(t.f, " probe: {type: http, path: /%0254u, host: %0255u, body: %0127u}}]\n", 4, 5, 6);
+	c = parse_good(text_end(&t));
+	assert_int_equal(strlen(c->control_socket), 107);
+	assert_int_equal(strlen(c->control_group), 31);
+	assert_int_equal(strlen(c->services[0].name), 63);
+	assert_int_equal(strlen(c->services[0].probe.path), 255);
+	assert_int_equal(strlen(c->services[0].probe.host), 255);
+	assert_int_equal(strlen(c->services[0].probe.body), 127);
+	config_free(c);
+	free(t.s);
 }
 
 static void test_nodes(void **state)
@@ -162,12 +195,34 @@ static void test_size(void **state)
 static const struct {
 	const char *begin, *repeat;
 } hostile[] = {
-	{"", "["},	      {"", "{"},	      {"", "- "},     {"", "? "},	{"[", "[],"},
-	{"a: ", "x"},	      {"a: ", "x\n "},	      {"a: \"", "x"}, {"", "#\n"},	{"#", "x"},
-	{"", " "},	      {"", "?\n"},	      {"", "a:"},     {"", "\"k\": "},	{"", "'"},
-	{"a: >\n", " x\n"},   {"", "- |\n"},	      {"", "!"},      {"- !<", "x"},	{"[", "\"aaaaaaaaaaaaaaaaaa\","},
-	{"", "a: &a b\n"},    {"", "- *a\n"},	      {"", "---\n"},  {"", "%"},	{"{", "a: b, "},
-	{"services: [", "{},"}, {"services: [{backends: [", "{},"},   {"services: [{vip: [", "1.1.1.1,"},
+	{"", "["},
+	{"", "{"},
+	{"", "- "},
+	{"", "? "},
+	{"[", "[],"},
+	{"a: ", "x"},
+	{"a: ", "x\n "},
+	{"a: \"", "x"},
+	{"", "#\n"},
+	{"#", "x"},
+	{"", " "},
+	{"", "?\n"},
+	{"", "a:"},
+	{"", "\"k\": "},
+	{"", "'"},
+	{"a: >\n", " x\n"},
+	{"", "- |\n"},
+	{"", "!"},
+	{"- !<", "x"},
+	{"[", "\"aaaaaaaaaaaaaaaaaa\","},
+	{"", "a: &a b\n"},
+	{"", "- *a\n"},
+	{"", "---\n"},
+	{"", "%"},
+	{"{", "a: b, "},
+	{"services: [", "{},"},
+	{"services: [{backends: [", "{},"},
+	{"services: [{vip: [", "1.1.1.1,"},
 	{"dataplane: {interfaces: [", "eth0,"},
 };
 
@@ -200,9 +255,11 @@ static void test_hostile(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_services), cmocka_unit_test(test_backends), cmocka_unit_test(test_keys),
-		cmocka_unit_test(test_slots),	 cmocka_unit_test(test_nodes),	  cmocka_unit_test(test_depth),
-		cmocka_unit_test(test_size),	 cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_services), cmocka_unit_test(test_backends),
+		cmocka_unit_test(test_keys),     cmocka_unit_test(test_slots),
+		cmocka_unit_test(test_texts),    cmocka_unit_test(test_nodes),
+		cmocka_unit_test(test_depth),    cmocka_unit_test(test_size),
+		cmocka_unit_test(test_hostile),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

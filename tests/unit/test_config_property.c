@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * test_config_property.c - over many random configurations: the order of keys, lists and services in the file has no
- * effect on anything, and what is printed parses back to the same.
+ * test_config_property.c - over many random configurations: the order of keys, lists and services in the file
+ * has no effect on anything, and what is printed parses back to the same.
  *
- * A configuration is written from two random streams: one decides what is in it, the other only in which order it
- * is written. LBD_TEST_SEED and LBD_TEST_CASES repeat or prolong a run; a failure prints both seeds.
+ * A configuration is written from two random streams: one decides what is in it, the other only in which
+ * order it is written. LBD_TEST_SEED and LBD_TEST_CASES repeat or prolong a run; a failure prints both seeds.
  */
 #include "config_util.h"
 
@@ -72,7 +72,8 @@ static char *join(struct parts *p, const char *braces, struct stream *order)
 	return out;
 }
 
-static void add_joined(struct parts *to, const char *key, struct parts *p, const char *braces, struct stream *order)
+static void add_joined(struct parts *to, const char *key, struct parts *p, const char *braces,
+		       struct stream *order)
 {
 	char *text = join(p, braces, order);
 
@@ -216,7 +217,8 @@ static void test_order_has_no_effect(void **state)
 	__u64 seed = number_from_env("LBD_TEST_SEED", 0x5eed), n = number_from_env("LBD_TEST_CASES", 2000);
 
 	for (__u64 i = 0; i < n; i++) {
-		char *one = generate(seed + i, 2 * i), *two = generate(seed + i, 2 * i + 1), *text_one, *text_two;
+		char *one = generate(seed + i, 2 * i), *two = generate(seed + i, 2 * i + 1), *text_one,
+		     *text_two;
 		struct config *a = parse_good(one), *b = parse_good(two), *again;
 
 		text_one = config_describe(a);

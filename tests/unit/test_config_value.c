@@ -60,9 +60,9 @@ static void test_uint(void **state)
 static void test_percent(void **state)
 {
 	static const struct number_case cases[] = {
-		{"0", 0, 0},	     {"0%", 0, 0},	   {"50%", 0, 50},	{"100", 0, 100},
-		{"100%", 0, 100},    {"101%", -ERANGE, 0}, {"1000", -ERANGE, 0}, {"%", -EINVAL, 0},
-		{"50 %", -EINVAL, 0}, {"50%%", -EINVAL, 0}, {"0.5", -EINVAL, 0}, {"-1%", -EINVAL, 0},
+		{"0", 0, 0},          {"0%", 0, 0},         {"50%", 0, 50},       {"100", 0, 100},
+		{"100%", 0, 100},     {"101%", -ERANGE, 0}, {"1000", -ERANGE, 0}, {"%", -EINVAL, 0},
+		{"50 %", -EINVAL, 0}, {"50%%", -EINVAL, 0}, {"0.5", -EINVAL, 0},  {"-1%", -EINVAL, 0},
 	};
 
 	check_numbers(value_parse_percent, cases, sizeof(cases) / sizeof(cases[0]));
@@ -102,7 +102,7 @@ static void test_duration(void **state)
 
 static void test_duration_round_trip(void **state)
 {
-	static const __u64 values[] = {0,     1,     999,   1000,    1001,    1500,     59000,     60000,
+	static const __u64 values[] = {0,     1,     999,     1000,    1001,    1500,     59000,        60000,
 				       61000, 90000, 3600000, 3601000, 5400000, 86400000, 3600000000ull};
 
 	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
@@ -173,10 +173,10 @@ static void test_status_range(void **state)
 		int r;
 		__u16 from, to;
 	} cases[] = {
-		{"200", 0, 200, 200},	    {"200-299", 0, 200, 299}, {"100-599", 0, 100, 599},
-		{"99", -ERANGE, 0, 0},	    {"600", -ERANGE, 0, 0},   {"299-200", -ERANGE, 0, 0},
-		{"200-600", -ERANGE, 0, 0}, {"2xx", -EINVAL, 0, 0},   {"", -EINVAL, 0, 0},
-		{"200-", -EINVAL, 0, 0},    {"-200", -EINVAL, 0, 0},  {"200 - 299", -EINVAL, 0, 0},
+		{"200", 0, 200, 200},        {"200-299", 0, 200, 299},   {"100-599", 0, 100, 599},
+		{"99", -ERANGE, 0, 0},       {"600", -ERANGE, 0, 0},     {"299-200", -ERANGE, 0, 0},
+		{"200-600", -ERANGE, 0, 0},  {"2xx", -EINVAL, 0, 0},     {"", -EINVAL, 0, 0},
+		{"200-", -EINVAL, 0, 0},     {"-200", -EINVAL, 0, 0},    {"200 - 299", -EINVAL, 0, 0},
 		{"200-299-", -EINVAL, 0, 0}, {"200,204", -EINVAL, 0, 0},
 	};
 
@@ -229,12 +229,9 @@ static void test_data(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_uint),
-		cmocka_unit_test(test_percent),
-		cmocka_unit_test(test_duration),
-		cmocka_unit_test(test_duration_round_trip),
-		cmocka_unit_test(test_endpoint),
-		cmocka_unit_test(test_status_range),
+		cmocka_unit_test(test_uint),     cmocka_unit_test(test_percent),
+		cmocka_unit_test(test_duration), cmocka_unit_test(test_duration_round_trip),
+		cmocka_unit_test(test_endpoint), cmocka_unit_test(test_status_range),
 		cmocka_unit_test(test_data),
 	};
 

@@ -47,9 +47,15 @@ static const struct {
 	struct diag_mark mark;
 	const char *expected;
 } excerpts[] = {
-	{"a word", "a\nport: 70000\n", {2, 7, 5}, "f:2:7: error: m\n    2 | port: 70000\n      |       ^~~~~\n"},
+	{"a word",
+	 "a\nport: 70000\n",
+	 {2, 7, 5},
+	 "f:2:7: error: m\n    2 | port: 70000\n      |       ^~~~~\n"},
 	{"a point", "a: b\n", {1, 2, 0}, "f:1:2: error: m\n    1 | a: b\n      |  ^\n"},
-	{"a length beyond the line", "a: b\nc\n", {1, 4, 99}, "f:1:4: error: m\n    1 | a: b\n      |    ^\n"},
+	{"a length beyond the line",
+	 "a: b\nc\n",
+	 {1, 4, 99},
+	 "f:1:4: error: m\n    1 | a: b\n      |    ^\n"},
 	{"just behind the line", "ab\ncd", {2, 3, 0}, "f:2:3: error: m\n    2 | cd\n      |   ^\n"},
 	{"far behind the line", "ab\ncd", {2, 90, 4}, "f:2:90: error: m\n    2 | cd\n      |   ^\n"},
 	{"behind the last line", "ab\ncd\n", {3, 1, 0}, "f:3:1: error: m\n"},
@@ -59,9 +65,13 @@ static const struct {
 	{"the file as a whole", "a\n", {0, 0, 0}, "f: error: m\n"},
 	{"tabs stay tabs", "\ta\tbc\n", {1, 4, 2}, "f:1:4: error: m\n    1 | \ta\tbc\n      | \t \t^~\n"},
 	{"CR LF", "ab\r\ncd\r\n", {1, 2, 9}, "f:1:2: error: m\n    1 | ab\n      |  ^\n"},
-	{"characters of several bytes", "\xc3\xa4\xe2\x82\xac: x\n", {1, 5, 1},
+	{"characters of several bytes",
+	 "\xc3\xa4\xe2\x82\xac: x\n",
+	 {1, 5, 1},
 	 "f:1:5: error: m\n    1 | \xc3\xa4\xe2\x82\xac: x\n      |     ^\n"},
-	{"no UTF-8, escapes", "\xff\x1b[31m\xc2\x9bx\n", {1, 8, 1},
+	{"no UTF-8, escapes",
+	 "\xff\x1b[31m\xc2\x9bx\n",
+	 {1, 8, 1},
 	 "f:1:8: error: m\n    1 | \xef\xbf\xbd\xef\xbf\xbd[31m\xef\xbf\xbdx\n      |        ^\n"},
 };
 
@@ -69,9 +79,12 @@ static void test_excerpts(void **state)
 {
 	for (size_t i = 0; i < sizeof(excerpts) / sizeof(excerpts[0]); i++) {
 		print_message("%s\n", excerpts[i].name);
-		check_excerpt(excerpts[i].text, strlen(excerpts[i].text), excerpts[i].mark, excerpts[i].expected);
+		check_excerpt(excerpts[i].text, strlen(excerpts[i].text), excerpts[i].mark,
+			      excerpts[i].expected);
 	}
-	check_excerpt("a\0b", 3, AT(1, 3, 1), "f:1:3: error: m\n    1 | a\xef\xbf\xbd" "b\n      |   ^\n");
+	check_excerpt("a\0b", 3, AT(1, 3, 1),
+		      "f:1:3: error: m\n    1 | a\xef\xbf\xbd"
+		      "b\n      |   ^\n");
 }
 
 /* A line of megabytes must not be printed whole, nor searched through for a place far out in it. */
@@ -130,7 +143,8 @@ static void test_messages_are_printable(void **state)
 	diags_add(&d, DIAG_ERROR, AT(0, 0, 0), "\x1b]0;title\x07", "a\nb\xff");
 	diags_add(&d, DIAG_ERROR, AT(0, 0, 0), NULL, "%s", huge);
 	got = print(&d);
-	assert_non_null(strstr(got, "a\xef\xbf\xbd" "b\xef\xbf\xbd\n"));
+	assert_non_null(strstr(got, "a\xef\xbf\xbd"
+				    "b\xef\xbf\xbd\n"));
 	assert_null(strchr(got, '\x1b'));
 	assert_null(strchr(got, '\x07'));
 	assert_non_null(strstr(got, "hhh...\n"));
@@ -167,17 +181,28 @@ static void test_limit(void **state)
 	diags_done(&d);
 }
 
-static const char *const keys[] = {"interval", "fast-interval", "timeout", "vip",    "port",
-				   "address",  "weight",        "slow-start", "backends", "ipip",
-				   NULL};
+static const char *const keys[] = {"interval", "fast-interval", "timeout",  "vip",  "port", "address",
+				   "weight",   "slow-start",    "backends", "ipip", NULL};
 static const struct {
 	const char *word, *expected;
 } suggestions[] = {
-	{"intervall", "interval"}, {"intreval", "interval"}, {"Timeout", "timeout"}, {"slow_start", "slow-start"},
-	{"SlowStart", "slow-start"}, {"vips", "vip"},	     {"VIP", "vip"},	     {"wieght", "weight"},
-	{"addr", "address"},	   {"backend", "backends"},  {"prt", "port"},	     {"ipp", "ipip"},
+	{"intervall", "interval"},
+	{"intreval", "interval"},
+	{"Timeout", "timeout"},
+	{"slow_start", "slow-start"},
+	{"SlowStart", "slow-start"},
+	{"vips", "vip"},
+	{"VIP", "vip"},
+	{"wieght", "weight"},
+	{"addr", "address"},
+	{"backend", "backends"},
+	{"prt", "port"},
+	{"ipp", "ipip"},
 	{"fast-intervals", "fast-interval"},
-	{"color", NULL},	   {"", NULL},		     {"x", NULL},	     {"zzzzzzzz", NULL},
+	{"color", NULL},
+	{"", NULL},
+	{"x", NULL},
+	{"zzzzzzzz", NULL},
 	{"a-word-that-is-much-too-long-for-any-suggestion-at-all", NULL},
 };
 
@@ -206,16 +231,16 @@ static const struct {
 	{"\xef\xbf\xbd", 3, 0xfffd},
 	{"\xf0\x9f\x98\x80", 4, 0x1f600},
 	{"\xf4\x8f\xbf\xbf", 4, 0x10ffff},
-	{"\x80", 0, 0},		    /* a continuation byte alone */
-	{"\xc3", 0, 0},		    /* cut short */
-	{"\xc3(", 0, 0},	    /* not continued */
-	{"\xe2\x82", 0, 0},	    /* cut short */
-	{"\xe2\x28\xa1", 0, 0},	    /* not continued */
-	{"\xc0\xaf", 0, 0},	    /* overlong / */
-	{"\xc1\xbf", 0, 0},	    /* overlong DEL */
-	{"\xe0\x80\xaf", 0, 0},	    /* overlong */
+	{"\x80", 0, 0},             /* a continuation byte alone */
+	{"\xc3", 0, 0},             /* cut short */
+	{"\xc3(", 0, 0},            /* not continued */
+	{"\xe2\x82", 0, 0},         /* cut short */
+	{"\xe2\x28\xa1", 0, 0},     /* not continued */
+	{"\xc0\xaf", 0, 0},         /* overlong / */
+	{"\xc1\xbf", 0, 0},         /* overlong DEL */
+	{"\xe0\x80\xaf", 0, 0},     /* overlong */
 	{"\xf0\x80\x80\xaf", 0, 0}, /* overlong */
-	{"\xed\xa0\x80", 0, 0},	    /* surrogate */
+	{"\xed\xa0\x80", 0, 0},     /* surrogate */
 	{"\xf4\x90\x80\x80", 0, 0}, /* beyond U+10FFFF */
 	{"\xf8\x88\x80\x80\x80", 0, 0},
 	{"\xff", 0, 0},
@@ -239,12 +264,9 @@ static void test_utf8(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_excerpts),
-		cmocka_unit_test(test_long_lines),
-		cmocka_unit_test(test_print_whole),
-		cmocka_unit_test(test_messages_are_printable),
-		cmocka_unit_test(test_limit),
-		cmocka_unit_test(test_suggest),
+		cmocka_unit_test(test_excerpts),    cmocka_unit_test(test_long_lines),
+		cmocka_unit_test(test_print_whole), cmocka_unit_test(test_messages_are_printable),
+		cmocka_unit_test(test_limit),       cmocka_unit_test(test_suggest),
 		cmocka_unit_test(test_utf8),
 	};
 
