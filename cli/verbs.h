@@ -35,3 +35,7 @@ LBCTL_RUN(verb_enable);
 LBCTL_RUN(verb_check);
 LBCTL_RUN(verb_diff);
 LBCTL_RUN(verb_reload);
+/* backend.c */
+LBCTL_RUN(verb_backend_setup);
+LBCTL_RUN(verb_backend_check);
+LBCTL_RUN(verb_backend_undo);
