@@ -154,6 +154,7 @@ int dataplane_trace(struct dataplane *d, const void *frame, __u32 len, void *out
 	trace->bidx = rc > 0 ? (__u16)rc : 0;
 	rc = take_moved(d, DP_STEER_STATS, d->maps.sizes.services, sizeof(steer) / sizeof(__u64), steer.n);
 	trace->in_transition = rc >= 0;
+	(void)take_moved(d, DP_STEER_BUDGET, d->maps.sizes.services, 1, &one); /* each run has a full one */
 	trace->steer = steer;
 	return 0;
 }
