@@ -119,11 +119,11 @@ show_traffic() {
 
 show_load() {
   chapter "Load: new connections over both families, each answer checked; 60 long-lived connections beside them"
-  at client "$PYTHON" "$LAB_FILES/trickle.py" hold --connections 60 --interval 0.3 --ready "$LAB/long.ready" \
-    9000 "$VIP4" "$VIP6" >"$LAB/long.json" 2>"$LAB/long.err" &
+  at_background client "$PYTHON" "$LAB_FILES/trickle.py" hold --connections 60 --interval 0.3 --ready "$LAB/long.ready" \
+    9000 "$VIP4" "$VIP6" >"$LAB/long.json" 2>"$LAB/long.err"
   LONG=$!
-  at client "$PYTHON" "$LAB_FILES/load.py" --rate 600 --live "$LAB/load.live" "http://$VIP4/" "http://[$VIP6]/" \
-    >"$LAB/load.json" 2>"$LAB/load.err" &
+  at_background client "$PYTHON" "$LAB_FILES/load.py" --rate 600 --live "$LAB/load.live" "http://$VIP4/" "http://[$VIP6]/" \
+    >"$LAB/load.json" 2>"$LAB/load.err"
   LOAD=$!
   wait_for 20 test -e "$LAB/long.ready" || die "the long-lived connections do not come up: $(cat "$LAB/long.err")"
   wait_for 10 test -e "$LAB/load.live" || die "the load does not start: $(cat "$LAB/load.err")"

@@ -58,9 +58,10 @@ struct spec {
 };
 
 struct frame {
+	__u8 pad[2]; /* so that IP headers are aligned */
 	__u8 b[FRAME_MAX];
 	size_t len, outer_at, udp_at, gue_at, inner_at;
-};
+} __attribute__((aligned(8)));
 
 static struct decap_bpf *skel;
 
@@ -173,8 +174,7 @@ static void frame_build(const struct spec *s, struct frame *f, struct frame *wan
 	size_t gue_len = s->gue == NO_GUE ? 0 : s->gue == GUE_V0 ? 12 : 8;
 	__u8 proto = s->gue ? IPPROTO_UDP : s->inner == 4 ? IPPROTO_IPIP : IPPROTO_IPV6;
 
-	memset(f, 0, offsetof(struct frame, b) + sizeof(f->b));
-	f->len = 0;
+	memset(f, 0, sizeof(*f));
 	append_l2(f, s->vlans, s->outer == 4 ? ETH_P_IP : ETH_P_IPV6);
 	f->outer_at = f->len;
 	if (s->outer == 4)

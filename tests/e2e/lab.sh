@@ -16,6 +16,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
 
 LBD_BUILD=${LBD_BUILD:-$LBD_ROOT/build/dev}
+LBCTL=${LBCTL:-$LBD_BUILD/cli/lbctl}
 LAB_FILES=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 LAB=/run/lab
 LAB_MTU=${LAB_MTU:-1600}
@@ -26,6 +27,9 @@ SERVERS=(web1 web2 web3)
 LAB_SHAPE=l3
 
 at() { in_network_namespace "$@"; }
+at_background() { # the same in the background: $! is the command itself, not a shell around it
+  nsenter --net="/run/netns/$1" -- "${@:2}" </dev/null &
+}
 
 # ---- links and addresses ---------------------------------------------------------------------------------------
 
@@ -166,10 +170,10 @@ lab_serve() { # every server answers on port 80 and 8080 (HTTP), 5353 (UDP echo)
   local i
   for i in "${SERVERS[@]}"; do
     nginx_start "$i"
-    at "$i" "$PYTHON" "$LAB_FILES/udp_echo.py" "$i" 5353 "$VIP4" "$VIP6" \
-      "$(server_address4 "${i#web}")" "$(server_address6 "${i#web}")" >"$LAB/$i/udp.log" 2>&1 &
+    at_background "$i" "$PYTHON" "$LAB_FILES/udp_echo.py" "$i" 5353 "$VIP4" "$VIP6" \
+      "$(server_address4 "${i#web}")" "$(server_address6 "${i#web}")" >"$LAB/$i/udp.log" 2>&1
     echo $! >"$LAB/$i/udp.pid"
-    at "$i" "$PYTHON" "$LAB_FILES/trickle.py" serve "$i" 9000 >"$LAB/$i/trickle.log" 2>&1 &
+    at_background "$i" "$PYTHON" "$LAB_FILES/trickle.py" serve "$i" 9000 >"$LAB/$i/trickle.log" 2>&1
     echo $! >"$LAB/$i/trickle.pid"
   done
   for i in "${SERVERS[@]}"; do
@@ -238,40 +242,52 @@ lab_services() {
   cat <<CONF
 defaults:
   forward: ${LAB_FORWARD:-$forward}
-  probe: {type: http, path: /healthz, expect: 200, interval: 500ms, timeout: 300ms, rise: 2, fall: 2, port: 80}
+  probe: {type: http, path: /healthz, expect: 200, interval: 500ms, down-interval: 500ms, timeout: 300ms,
+    rise: 2, fall: 2, port: 80}
   slow-start: ${LAB_SLOW_START:-0s}
 services:
-  - name: web
-    vip: [$VIP4, "$VIP6"]
+CONF
+  if [ "$LAB_SHAPE" = l3 ]; then
+    lab_three_services '' "$VIP4, \"$VIP6\"" "${LAB_BACKENDS:-$(lab_backend_list 4 6 4)}"
+  else # a rewritten MAC address changes no IP header: VIP and servers are of one family
+    lab_three_services '' "$VIP4" "${LAB_BACKENDS:-$(lab_backend_list 4 4 4)}"
+    lab_three_services 6 "\"$VIP6\"" "${LAB_BACKENDS6:-$(lab_backend_list 6 6 6)}"
+  fi
+}
+
+lab_three_services() { # SUFFIX VIPS BACKENDS
+  cat <<CONF
+  - name: web$1
+    vip: [$2]
     port: 80
     protocol: tcp
-    backends: ${LAB_BACKENDS:-$(lab_backend_list)}
-  - name: echo
-    vip: [$VIP4, "$VIP6"]
+    backends: $3
+  - name: echo$1
+    vip: [$2]
     port: 5353
     protocol: udp
-    backends: ${LAB_BACKENDS:-$(lab_backend_list)}
-  - name: trickle
-    vip: [$VIP4, "$VIP6"]
+    probe: {type: udp, send: ping, port: 5353, interval: 500ms, down-interval: 500ms, timeout: 300ms, rise: 2, fall: 2}
+    backends: $3
+  - name: trickle$1
+    vip: [$2]
     port: 9000
     protocol: tcp
-    backends: ${LAB_BACKENDS:-$(lab_backend_list)}
+    backends: $3
 CONF
 }
 
-# web2 is reached over IPv6: every service has mixed families (4in6 and 6in4) as well as plain ones.
-lab_backend_list() {
-  local a1 a2 a3
-  a1=$(server_address4 1) a2=$(server_address6 2) a3=$(server_address4 3)
-  [ "$LAB_SHAPE" = l3 ] || a2=$(server_address4 2)
-  printf '[{name: web1, address: %s}, {name: web2, address: "%s"}, {name: web3, address: %s}]' "$a1" "$a2" "$a3"
+# The servers by addresses of these families. One IPv6 server in a service for both families: all of 4in4, 6in4, 4in6
+# and 6in6 occur.
+lab_backend_list() { # FAMILY-OF-WEB1 OF-WEB2 OF-WEB3
+  printf '[{name: web1, address: "%s"}, {name: web2, address: "%s"}, {name: web3, address: "%s"}]' \
+    "$("server_address$1" 1)" "$("server_address$2" 2)" "$("server_address$3" 3)"
 }
 
 balancer_start() { # NUMBER
   local dir=$LAB/bal$1
   [ -e "$LAB/seed" ] || head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n' >"$LAB/seed"
   [ -e "$dir/lbd.yaml" ] || lab_config "$1" >"$dir/lbd.yaml"
-  at "bal$1" "$LBD_BUILD/daemon/lbd" -c "$dir/lbd.yaml" >>"$dir/lbd.log" 2>&1 &
+  at_background "bal$1" "$LBD_BUILD/daemon/lbd" -c "$dir/lbd.yaml" >>"$dir/lbd.log" 2>&1
   echo $! >"$dir/lbd.pid"
   wait_for 10 balancer_is_up "$1" || {
     tail -n 20 "$dir/lbd.log" >&2
@@ -291,5 +307,5 @@ balancer_kill() { # NUMBER SIGNAL
 ctl() { # NUMBER VERB...: lbctl on that balancer
   local n=$1
   shift
-  at "bal$n" "$LBD_BUILD/cli/lbctl" --socket "$LAB/bal$n/lbd.sock" "$@"
+  at "bal$n" "$LBCTL" --socket "$LAB/bal$n/lbd.sock" "$@"
 }

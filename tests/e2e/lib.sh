@@ -34,7 +34,7 @@ finish() {
       say "---- bal$i: end of its log"
       tail -n 25 "$LAB/bal$i/lbd.log"
       say "---- bal$i: backends"
-      timeout 5 "$LBD_BUILD/cli/lbctl" --socket "$LAB/bal$i/lbd.sock" backends 2>&1 | head -n 20
+      timeout 5 "$LBCTL" --socket "$LAB/bal$i/lbd.sock" backends 2>&1 | head -n 20
     fi
   done
   exit "$status"
@@ -108,13 +108,35 @@ drops() { # BALANCER: packets dropped so far, all reasons
   ctl "$1" stats --json | jq '[.outcomes | to_entries[] | select(.key | startswith("drop_")) | .value] | add'
 }
 
+# ---- captures --------------------------------------------------------------------------------------------------
+
+# What passes the router's end of the link to NAME, in $LAB/NAME.pcap.
+capture_start() { # NAME...
+  local name
+  for name; do
+    at_background router tcpdump -i "$name" -U -w "$LAB/$name.pcap" 2>"$LAB/$name.tcpdump"
+    echo $! >"$LAB/$name.tcpdump.pid"
+  done
+  for name; do
+    wait_for 10 grep -q 'listening on' "$LAB/$name.tcpdump" || fail "tcpdump does not start on $name"
+  done
+}
+capture_stop() { # NAME...
+  local name
+  for name; do
+    kill -TERM "$(cat "$LAB/$name.tcpdump.pid")"
+    wait "$(cat "$LAB/$name.tcpdump.pid")" || :
+  done
+}
+captured() { tcpdump -nr "$LAB/$1.pcap" "$2" 2>/dev/null | wc -l; } # NAME FILTER: so many packets
+
 # ---- clients ---------------------------------------------------------------------------------------------------
 
 # A background client writes its report to $LAB/NAME.json when it is stopped.
 client_start() { # NAME SCRIPT ARGUMENT...
   local name=$1 script=$2
   shift 2
-  at client "$PYTHON" "$LAB_FILES/$script" "$@" >"$LAB/$name.json" 2>"$LAB/$name.err" &
+  at_background client "$PYTHON" "$LAB_FILES/$script" "$@" >"$LAB/$name.json" 2>"$LAB/$name.err"
   echo $! >"$LAB/$name.pid"
 }
 client_stop() { # NAME

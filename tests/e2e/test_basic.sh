@@ -5,14 +5,7 @@
 
 lab_start l3
 
-# What the router exchanges with the balancers, and with the servers.
-for port in bal1 bal2 web1 web2 web3; do
-  at router tcpdump -i "$port" -U -w "$LAB/$port.pcap" 2>"$LAB/$port.tcpdump" &
-  echo $! >"$LAB/$port.tcpdump.pid"
-done
-for port in bal1 bal2 web1 web2 web3; do
-  wait_for 10 grep -q 'listening on' "$LAB/$port.tcpdump" || fail "tcpdump does not start on $port"
-done
+capture_start bal1 bal2 web1 web2 web3
 
 for url in "http://$VIP4/" "http://[$VIP6]/" ; do
   answers=$(for _ in $(seq 40); do at client curl -sS --max-time 3 "$url" || echo FAILED; done | sort | uniq -c)
@@ -28,24 +21,20 @@ equal "UDP, both families, answered" "$(jq .answered <<<"$asked")" 200
 equal "UDP answers with wrong content" "$(jq .wrong <<<"$asked")" 0
 equal "UDP: servers that answered" "$(jq '.by_server | length' <<<"$asked")" 3
 
-for port in bal1 bal2 web1 web2 web3; do
-  kill -INT "$(cat "$LAB/$port.tcpdump.pid")"
-  wait "$(cat "$LAB/$port.tcpdump.pid")" || :
-done
-count() { tcpdump -nr "$LAB/$1.pcap" "$2" 2>/dev/null | wc -l; } # PORT FILTER
+capture_stop bal1 bal2 web1 web2 web3
 from_vip="src host $VIP4 or src host $VIP6"
 for i in 1 2; do
-  at_least "packets to the VIP by way of bal$i" "$(count "bal$i" "dst host $VIP4 or dst host $VIP6")" 100
-  equal "packets from the VIP by way of bal$i (direct return: none)" "$(count "bal$i" "$from_vip")" 0
+  at_least "packets to the VIP by way of bal$i" "$(captured "bal$i" "dst host $VIP4 or dst host $VIP6")" 100
+  equal "packets from the VIP by way of bal$i (direct return: none)" "$(captured "bal$i" "$from_vip")" 0
 done
 for i in 1 2 3; do
-  at_least "packets from the VIP straight from web$i" "$(count "web$i" "$from_vip")" 100
+  at_least "packets from the VIP straight from web$i" "$(captured "web$i" "$from_vip")" 100
 done
 for kind in 4:'ip proto 4' 6:'ip proto 41'; do
-  at_least "IPv${kind%%:*} in IPv4 to web1" "$(count web1 "${kind#*:}")" 10
+  at_least "IPv${kind%%:*} in IPv4 to web1" "$(captured web1 "${kind#*:}")" 10
 done
 for kind in 4:'ip6 proto 4' 6:'ip6 proto 41'; do
-  at_least "IPv${kind%%:*} in IPv6 to web2" "$(count web2 "${kind#*:}")" 10
+  at_least "IPv${kind%%:*} in IPv6 to web2" "$(captured web2 "${kind#*:}")" 10
 done
 
 for i in 1 2; do

@@ -6,7 +6,7 @@
 lab_start l3
 trickle_start long 150
 load_start short
-at client wrk -t1 -c32 -d60s "http://$VIP4/" >"$LAB/wrk.out" 2>&1 &
+at_background client wrk -t1 -c32 -d60s "http://$VIP4/" >"$LAB/wrk.out" 2>&1
 wrk_pid=$!
 
 share_is() { # SERVICE BACKEND JQ-CONDITION on .share, both balancers
@@ -49,7 +49,9 @@ done
 wait_all_healthy
 load_more short 300
 
-kill -TERM "$wrk_pid" 2>/dev/null || :
-kill -INT "$wrk_pid" 2>/dev/null || :
+kill -INT "$wrk_pid"
+wait "$wrk_pid" || :
+at_least "requests by wrk" "$(awk '/requests in/ {print $1}' "$LAB/wrk.out")" 100
+contains "wrk: no errors" "$(grep -E 'Socket errors|Non-2xx' "$LAB/wrk.out" || echo none)" '^none$'
 no_failures short "drain, undrain, weights, reload"
 none_broken long "the same, long-lived connections"

@@ -52,4 +52,4 @@ at bal3 bpftool net detach xdpdrv dev eth0
 
 fails_with "no privilege" 'privilege|permitted|root|CAP_' at bal3 setpriv --reuid 65534 --regid 65534 --clear-groups \
   "$LBD_BUILD/daemon/lbd" -c "$LAB/bal3/lbd.yaml"
-fails_with "lbctl without a daemon" 'lbd' "$LBD_BUILD/cli/lbctl" --socket /run/nosuch.sock status
+fails_with "lbctl without a daemon" 'lbd' "$LBCTL" --socket /run/nosuch.sock status
