@@ -280,7 +280,7 @@ static int with_diags(void *userdata, const char *name, const char *path, config
 		r = plan_document(name, take_ptr(summary), &diags, data, err);
 	} else {
 		json_decref(summary);
-		*data = report_diags(&diags); /* details stand beside the error's message */
+		*data = json_pack("{s:o*}", "diagnostics", report_diags(&diags)); /* stands beside the message */
 	}
 	diags_done(&diags);
 	return r;

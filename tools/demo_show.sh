@@ -17,7 +17,16 @@ clock() { # seconds since the start of the show, one decimal
 chapter() { printf '\n%s%s%s\n' "$C_BOLD" "$*" "$C_OFF"; }
 happens() { printf '%7s s  %s* %s%s\n' "$(clock)" "$C_CYAN" "$*" "$C_OFF"; }
 
-table_head() { printf '%s%9s %9s %9s %9s %9s   %s%s\n' "$C_DIM" time web1/s web2/s web3/s failed/s "servers out of rotation" "$C_OFF"; }
+table_head() {
+  printf '%s%9s  %-20s %-20s %-20s %9s  %s%s\n' "$C_DIM" time "web1 requests/s" "web2 requests/s" "web3 requests/s" \
+    "failed/s" "out of rotation" "$C_OFF"
+}
+BAR='###############'
+cell() { # RATE: the number and a bar
+  local width=$(($1 / 27))
+  ((width <= ${#BAR})) || width=${#BAR}
+  printf -v CELL '%4d %-15s' "$1" "${BAR:0:width}"
+}
 
 live_counts() { # "REQUESTS FAILED WEB1 WEB2 WEB3" so far
   jq -r '[.requests, .failed, (.by_server | .web1 // 0, .web2 // 0, .web3 // 0)] | @tsv' "$LAB/load.live"
@@ -34,11 +43,16 @@ table_row() { # one row: the rates since the last row
   read -r requests failed a b c < <(live_counts)
   ms=$((now - ROW_AT))
   ((ms > 0)) || ms=1
-  local colour=''
+  local colour='' row
   ((failed == ROW_FAILED)) || colour=$C_RED
-  printf '%7s s %9d %9d %9d %s%9d%s   %s\n' "$(clock)" $(((a - ROW_A) * 1000 / ms)) $(((b - ROW_B) * 1000 / ms)) \
-    $(((c - ROW_C) * 1000 / ms)) "$colour" $(((failed - ROW_FAILED) * 1000 / ms)) "${colour:+$C_OFF}" \
-    "$C_YELLOW$(out_of_rotation)$C_OFF"
+  cell $(((a - ROW_A) * 1000 / ms))
+  row=$CELL
+  cell $(((b - ROW_B) * 1000 / ms))
+  row+=" $CELL"
+  cell $(((c - ROW_C) * 1000 / ms))
+  row+=" $CELL"
+  printf '%7s s  %s %s%9d%s  %s\n' "$(clock)" "$C_GREEN$row$C_OFF" "$colour" $(((failed - ROW_FAILED) * 1000 / ms)) \
+    "${colour:+$C_OFF}" "$C_YELLOW$(out_of_rotation)$C_OFF"
   ROW_AT=$now ROW_FAILED=$failed ROW_A=$a ROW_B=$b ROW_C=$c
 }
 

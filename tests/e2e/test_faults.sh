@@ -50,6 +50,6 @@ at bal3 "$LBD_BUILD/daemon/lbd" --detach -c "$LAB/bal3/lbd.yaml"
 equal "the foreign program survives --detach" "$(at bal3 bpftool -j net show dev eth0 | jq '.[0].xdp[0].id')" "$foreign"
 at bal3 bpftool net detach xdpdrv dev eth0
 
-fails_with "no privilege" 'privilege|permitted|root|CAP_' at bal3 setpriv --reuid 65534 --regid 65534 --clear-groups \
+fails_with "no privilege" 'privilege|permitted|root|CAP_' at bal3 setpriv --bounding-set -all --inh-caps -all \
   "$LBD_BUILD/daemon/lbd" -c "$LAB/bal3/lbd.yaml"
 fails_with "lbctl without a daemon" 'lbd' "$LBCTL" --socket /run/nosuch.sock status
