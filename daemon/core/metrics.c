@@ -23,14 +23,19 @@ static void head(FILE *f, const char *name, enum metric_type type, const char *h
  * rules. */
 static void label(FILE *f, const char *before, const char *key, const char *value)
 {
-	fprintf(f, "%s%s=\"", before, key);
-	for (; *value; value++) {
-		if (*value == '\n')
-			fputs("\\n", f);
-		else if (*value == '"' || *value == '\\')
-			fprintf(f, "\\%c", *value);
-		else
-			fputc(*value, f);
+	fputs(before, f);
+	fputs(key, f);
+	fputs("=\"", f);
+	for (;;) {
+		size_t plain = strcspn(value, "\\\"\n");
+
+		fwrite(value, 1, plain, f);
+		value += plain;
+		if (!*value)
+			break;
+		fputc('\\', f);
+		fputc(*value == '\n' ? 'n' : *value, f);
+		value++;
 	}
 	fputc('"', f);
 }

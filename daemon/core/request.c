@@ -189,20 +189,41 @@ json_t *response_error(const struct err *err, json_t *details)
 	return e ? json_pack("{s:i, s:b, s:o}", "v", REQUEST_PROTOCOL, "ok", 0, "error", e) : NULL;
 }
 
+struct text {
+	char *p; /* owned */
+	size_t len, size;
+};
+
+/* jansson hands the text over in pieces of a few bytes; doubling keeps the copies few. */
+static int append(const char *bytes, size_t n, void *userdata)
+{
+	struct text *t = userdata;
+
+	if (t->size - t->len < n) {
+		size_t size = t->size ? t->size : 1024;
+		char *p;
+
+		while (size - t->len < n)
+			size *= 2;
+		p = realloc(t->p, size);
+		if (!p)
+			return -1;
+		t->p = p;
+		t->size = size;
+	}
+	memcpy(t->p + t->len, bytes, n);
+	t->len += n;
+	return 0;
+}
+
 char *response_line(const json_t *j, size_t *len)
 {
-	size_t n = json_dumpb(j, NULL, 0, JSON_COMPACT | JSON_REAL_PRECISION(9));
-	char *line = n ? malloc(n + 2) : NULL;
+	struct text t = {0};
 
-	if (!line)
-		return NULL;
-	/* Twice over the tree, but only one buffer of the right size: an answer may have megabytes. */
-	if (json_dumpb(j, line, n, JSON_COMPACT | JSON_REAL_PRECISION(9)) != n) {
-		free(line);
+	if (json_dump_callback(j, append, &t, JSON_COMPACT | JSON_REAL_PRECISION(9)) || append("\n", 2, &t)) {
+		free(t.p);
 		return NULL;
 	}
-	line[n] = '\n';
-	line[n + 1] = '\0';
-	*len = n + 1;
-	return line;
+	*len = t.len - 1; /* the NUL is there, and not counted */
+	return t.p;
 }
