@@ -50,6 +50,14 @@ static int run_change(void *userdata, json_t *args, json_t **data, struct err *e
 	return 0;
 }
 
+static int big_runs;
+
+static int run_runs(void *userdata, json_t *args, json_t **data, struct err *err)
+{
+	*data = json_pack("{s:i}", "runs", big_runs);
+	return 0;
+}
+
 static int run_big(void *userdata, json_t *args, json_t **data, struct err *err)
 {
 	json_int_t bytes = 0;
@@ -59,6 +67,7 @@ static int run_big(void *userdata, json_t *args, json_t **data, struct err *err)
 	if (r)
 		return r;
 	text = malloc((size_t)bytes + 1);
+	big_runs++;
 	memset(text, 'x', (size_t)bytes);
 	text[bytes] = '\0';
 	*data = json_pack("{s:s}", "text", text);
@@ -88,8 +97,9 @@ static int run_bad_text(void *userdata, json_t *args, json_t **data, struct err 
 }
 
 static const struct control_verb verbs[] = {
-	{"echo", false, run_echo},   {"change", true, run_change},      {"big", false, run_big},
-	{"flood", false, run_flood}, {"bad-text", false, run_bad_text}, {NULL, false, NULL},
+	{"echo", false, run_echo}, {"change", true, run_change}, {"runs", false, run_runs},
+	{"big", false, run_big},   {"flood", false, run_flood},  {"bad-text", false, run_bad_text},
+	{NULL, false, NULL},
 };
 
 static void setup(struct control *c, sd_event *event)

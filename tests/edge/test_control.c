@@ -220,6 +220,42 @@ static void test_never_reads(void **state)
 	assert_alive(*state);
 }
 
+static int runs_of_big(int fd)
+{
+	json_t *j;
+	int runs;
+
+	say(fd, "{\"v\":1,\"verb\":\"runs\"}");
+	j = hear_json(fd);
+	runs = (int)json_integer_value(json_object_get(json_object_get(j, "data"), "runs"));
+	json_decref(j);
+	return runs;
+}
+
+/* A client that reads slowly makes us hold one answer, however many it asked for. */
+static void test_no_answer_ahead_of_its_reader(void **state)
+{
+	int greedy = client(*state), fd = client(*state);
+	char byte[10000];
+	size_t got = 0;
+
+	for (int i = 0; i < 20; i++)
+		say(greedy, "{\"v\":1,\"verb\":\"big\",\"args\":{\"bytes\":2000000}}");
+	while (got < 1000000) {
+		ssize_t n = recv(greedy, byte, sizeof(byte), 0);
+
+		assert_true(n > 0);
+		got += (size_t)n;
+		assert_int_equal(runs_of_big(fd), 1);
+	}
+	/* When it does read, it gets them all. */
+	for (int i = 0; i < 20; i++)
+		free(hear(greedy));
+	assert_int_equal(runs_of_big(fd), 20);
+	close(greedy);
+	close(fd);
+}
+
 static void test_big_answer(void **state)
 {
 	int fd = client(*state);
@@ -237,11 +273,21 @@ static void test_big_answer(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_answers_in_order), CASE(test_byte_by_byte),   CASE(test_bad_requests),
-		CASE(test_candidates),       CASE(test_nul_and_binary), CASE(test_deep_nesting),
-		CASE(test_line_too_long),    CASE(test_longest_line),   CASE(test_half_line),
-		QUICK(test_slow_line),       QUICK(test_idle),          CASE(test_too_many_clients),
-		QUICK(test_never_reads),     CASE(test_big_answer),
+		CASE(test_answers_in_order),
+		CASE(test_byte_by_byte),
+		CASE(test_bad_requests),
+		CASE(test_candidates),
+		CASE(test_nul_and_binary),
+		CASE(test_deep_nesting),
+		CASE(test_line_too_long),
+		CASE(test_longest_line),
+		CASE(test_half_line),
+		QUICK(test_slow_line),
+		QUICK(test_idle),
+		CASE(test_too_many_clients),
+		QUICK(test_never_reads),
+		CASE(test_no_answer_ahead_of_its_reader),
+		CASE(test_big_answer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

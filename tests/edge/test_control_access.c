@@ -86,6 +86,7 @@ static void test_in_use(void **state)
 
 	assert_int_equal(open_again(s->path, NULL, &err), -EADDRINUSE);
 	assert_non_null(strstr(err.msg, "another lbd runs on"));
+	assert_non_null(strstr(err.msg, "it holds the lock")); /* also one that is too busy to answer */
 	assert_alive(s);
 	/* Somebody who holds no lock, but answers. */
 	snprintf(lock, sizeof(lock), "%s.lock", s->path);
