@@ -7,11 +7,9 @@
  */
 #include "core/slots.h"
 
-#include <string.h>
+#include "lb/flow.h"
 
-/* What a memory may live beyond the idle time: rounding to ticks at both ends, and a FIN's last words (LINGER). */
-#define LIVE_SLACK_S 64
-#define LIVE_SLACK_TICKS 3
+#include <string.h>
 
 static __u16 load_word(const struct slots_view *v, __u32 slot)
 {
@@ -32,11 +30,6 @@ static __u64 load_story(const struct slots_view *v, __u32 slot)
 static void store_story(const struct slots_view *v, __u32 slot, __u64 a)
 {
 	__atomic_store_n(&v->x[slot].a, a, __ATOMIC_RELEASE);
-}
-
-static __u16 tick16(__u32 now_ds)
-{
-	return (__u16)(now_ds / (10 * LB_FLOW_TICK_S));
 }
 
 static bool has_flows(const struct slots_view *v, __u32 bidx)
@@ -74,7 +67,7 @@ static void move_slot(const struct slots_view *v, __u32 slot, __u32 word, __u32 
 	}
 	/* First: memories that name @from become foreign by this change, and live on for their idle time. */
 	if (v->live)
-		__atomic_store_n(&v->live[slot], tick16(now_ds), __ATOMIC_RELAXED);
+		__atomic_store_n(&v->live[slot], (__u16)lb_flow_tick(now_ds), __ATOMIC_RELAXED);
 	store_story(v, slot, next_story(v, from, in_transition, load_story(v, slot), now_ds));
 	store_word(v, slot, to | LB_SLOT_TRANSITION);
 }
@@ -115,11 +108,8 @@ static bool grace_is_over(__u64 a, __u32 now_ds, __u32 grace_s)
 
 static bool may_live(const struct slots_view *v, __u32 slot, __u32 now_ds, __u32 idle_s)
 {
-	__u32 limit = (idle_s + LIVE_SLACK_S + LB_FLOW_TICK_S - 1) / LB_FLOW_TICK_S + LIVE_SLACK_TICKS;
-	/* Signed where it is small: a packet may have read the clock a little later than we did. */
-	__u16 age = (__u16)(tick16(now_ds) - __atomic_load_n(&v->live[slot], __ATOMIC_RELAXED));
-
-	return age <= limit || age >= 0xfff0;
+	return lb_slot_is_live(__atomic_load_n(&v->live[slot], __ATOMIC_RELAXED), lb_flow_tick(now_ds),
+			       lb_flow_idle_ticks(idle_s));
 }
 
 static void age_slot(const struct slots_view *v, __u32 slot, __u32 now_ds, __u32 grace_s, __u32 idle_s)

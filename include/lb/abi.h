@@ -96,32 +96,26 @@ enum lb_phase {
 };
 
 /*
- * Side word of a slot in transition; two 64-bit halves. The program takes `a` (one load). `b` is for people and for
- * the daemon: where a handshake that is under way at a switch belongs is remembered by `syn_seen`, exactly.
+ * Side word of a slot in transition: whom to ask for unknown flows, and the phase. One 64-bit word with one writer, so
+ * that a packet sees owner, generation and phase of one moment.
  */
 struct lb_slot_x {
-	__u64 a; /* LB_SLOTX_A: who owned the slot when the episode began, and the phase */
-	__u64 b; /* LB_SLOTX_B: who owned it before the latest switch, and when that was */
+	__u64 a;
 };
 #define LB_SLOTX_A(alt, alt_gen, phase, episode, since_s)                                           \
 	((__u64)(alt) | (__u64)(alt_gen) << 16 | (__u64)(phase) << 24 | (__u64)((episode) & 0xff) << 32 | \
 	 (__u64)(since_s) << 40)
-#define LB_SLOTX_ALT(a) ((__u32)((a) & 0x7fff))
+#define LB_SLOTX_ALT(a) ((__u32)((a) & 0x7fff)) /* 0 = nobody */
 #define LB_SLOTX_ALT_GEN(a) ((__u32)(((a) >> 16) & 0xff))
 #define LB_SLOTX_PHASE(a) ((__u32)(((a) >> 24) & 0xff))
-#define LB_SLOTX_EPISODE(a) ((__u32)(((a) >> 32) & 0xff))
+#define LB_SLOTX_EPISODE(a) ((__u32)(((a) >> 32) & 0xff)) /* one more each time a settled slot leaves its rest */
 #define LB_SLOTX_SINCE_S(a) ((__u32)((a) >> 40)) /* start of P1, LB clock in seconds, 24 bits, wraps */
-#define LB_SLOTX_B(prev, prev_gen, switched_ds) \
-	((__u64)(prev) | (__u64)(prev_gen) << 16 | (__u64)(__u32)(switched_ds) << 32)
-#define LB_SLOTX_PREV(b) ((__u32)((b) & 0x7fff))
-#define LB_SLOTX_PREV_GEN(b) ((__u32)(((b) >> 16) & 0xff))
-#define LB_SLOTX_SWITCHED_DS(b) ((__u32)((b) >> 32)) /* LB clock in tenths of a second, wraps */
 
 /*
  * Beside the slots, line for line, stands map `slot_live`: when an entry of the flow table last sent a packet of that
  * slot elsewhere than to `current` (LB clock in units of LB_FLOW_TICK_S, low 16 bits). A slot in P2 may settle once
  * that is longer ago than the service's flow_idle_s + LB_FLOW_LINGER_S: then no live flow of another backend is left.
- * The daemon stores the present time there when it begins an episode.
+ * The daemon stores the present time there before each change of `current`: what was current becomes another.
  */
 struct lb_slot_live_line {
 	__u16 tick[LB_SLOTS_PER_LINE];
