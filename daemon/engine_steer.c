@@ -151,12 +151,17 @@ static void report_pool(struct engine *e, const struct state_service *s, const s
 static void end_generations(struct engine *e, unsigned int i)
 {
 	const struct state_service *s = &e->state->services[i];
+	bool waited = false;
 
 	for (unsigned int k = 0; k < e->rt[i].n_be; k++) {
 		__u16 bidx = s->backends[k].bidx;
 
 		if (!e->lost[bidx])
 			continue;
+		/* A packet that read the old slot word may remember the backend with the generation it reads after. */
+		if (!waited)
+			(void)dataplane_quiesce(e->dp);
+		waited = true;
 		e->lost[bidx] = 0;
 		e->gen[bidx]++;
 		engine_write_line(e, i, k);

@@ -44,7 +44,7 @@ static void fill(struct dataplane *d)
 	m->svc4[3].e[1].key = 11;
 	m->svc6[2].e[0].vip_hi = 12;
 	m->slots[63].s[31] = 13;
-	m->slot_x[63 * 32 + 31].b = 14;
+	m->slot_x[63 * 32 + 31].a = 14;
 	m->slot_live[63].tick[30] = 15;
 	m->backends[127].w0 = 16;
 	m->backend_spares[127].w0 = 17;
@@ -61,7 +61,7 @@ static void assert_filled(struct dataplane *d, bool with_buckets)
 	assert_int_equal(m->svc4[3].e[1].key, with_buckets ? 11 : 0);
 	assert_int_equal(m->svc6[2].e[0].vip_hi, with_buckets ? 12 : 0);
 	assert_int_equal(m->slots[63].s[31], 13);
-	assert_int_equal(m->slot_x[63 * 32 + 31].b, 14);
+	assert_int_equal(m->slot_x[63 * 32 + 31].a, 14);
 	assert_int_equal(m->slot_live[63].tick[30], 15);
 	assert_int_equal(m->backends[127].w0, 16);
 	assert_int_equal(m->backend_spares[127].w0, 17);

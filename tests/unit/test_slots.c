@@ -12,8 +12,12 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #define M 67 /* three lines, the last one not full */
 #define GRACE_S 100u
@@ -272,6 +276,71 @@ static void test_others_are_left_alone(void **state)
 	assert_int_equal(lines[2].s[M % 32], 0);
 }
 
+/*
+ * The order of the stores, seen by taking the right to write away: each page that is written to faults once, in order.
+ */
+static struct {
+	char *page[3]; /* live, stories, words */
+	size_t size;
+	char order[8];
+	unsigned int n;
+} watch;
+
+static void on_fault(int sig, siginfo_t *info, void *context)
+{
+	for (unsigned int i = 0; i < 3; i++) {
+		if ((char *)info->si_addr < watch.page[i] || (char *)info->si_addr >= watch.page[i] + watch.size)
+			continue;
+		watch.order[watch.n++] = "LSW"[i];
+		(void)mprotect(watch.page[i], watch.size, PROT_READ | PROT_WRITE);
+		return;
+	}
+	abort();
+}
+
+/* @owner 0: let time pass instead. */
+static const char *order_of_stores(const struct slots_view *v, __u16 owner, __u32 now_s)
+{
+	struct sigaction sa = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO }, old;
+
+	watch.n = 0;
+	memset(watch.order, 0, sizeof(watch.order));
+	sigaction(SIGSEGV, &sa, &old);
+	for (unsigned int i = 0; i < 3; i++)
+		assert_int_equal(mprotect(watch.page[i], watch.size, PROT_READ), 0);
+	if (owner)
+		slots_set_owners(v, &owner, 10 * now_s, false, &counts);
+	else
+		slots_age(v, 10 * now_s, GRACE_S, IDLE_S, &counts);
+	for (unsigned int i = 0; i < 3; i++)
+		assert_int_equal(mprotect(watch.page[i], watch.size, PROT_READ | PROT_WRITE), 0);
+	sigaction(SIGSEGV, &old, NULL);
+	return watch.order;
+}
+
+static void test_order_of_stores(void **state)
+{
+	struct slots_view v = { .m = 1, .gen = gen, .lost = lost };
+
+	watch.size = (size_t)sysconf(_SC_PAGESIZE);
+	for (unsigned int i = 0; i < 3; i++) {
+		watch.page[i] = mmap(NULL, watch.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		assert_true(watch.page[i] != MAP_FAILED);
+	}
+	v.live = (__u16 *)watch.page[0];
+	v.x = (struct lb_slot_x *)watch.page[1];
+	v.lines = (struct lb_slot_line *)watch.page[2];
+	assert_string_equal(order_of_stores(&v, A, 1000), "W");   /* nobody's flows: the word alone */
+	assert_string_equal(order_of_stores(&v, B, 2000), "LSW"); /* settled -> P1 */
+	assert_string_equal(order_of_stores(&v, C, 2010), "LSW"); /* within P1 */
+	assert_string_equal(order_of_stores(&v, 0, 2111), "S");   /* P1 -> P2 */
+	assert_string_equal(order_of_stores(&v, A, 2200), "LSW"); /* P2 -> P1 */
+	assert_string_equal(order_of_stores(&v, 0, 2400), "S");
+	assert_string_equal(order_of_stores(&v, 0, 9000), "W");   /* P2 -> settled */
+	for (unsigned int i = 0; i < 3; i++)
+		munmap(watch.page[i], watch.size);
+}
+
 static double thread_ms(void)
 {
 	struct timespec t;
@@ -325,6 +394,7 @@ int main(void)
 		cmocka_unit_test_setup(test_no_live_words_no_settling, reset),
 		cmocka_unit_test_setup(test_settle_ends_transitions, reset),
 		cmocka_unit_test_setup(test_others_are_left_alone, reset),
+		cmocka_unit_test_setup(test_order_of_stores, reset),
 		cmocka_unit_test_setup(test_time_of_a_table, reset),
 	};
 
