@@ -27,7 +27,12 @@ struct overlay {
 	unsigned int n;
 	struct maglev_seed seed;
 	__u32 *weight;  /* by ordinal */
-	__u16 *order;   /* rank -> ordinal */
+	/*
+	 * rank -> ordinal, canonical, of those with weight: whoever has none must leave no trace, since balancers forget
+	 * removed backends at different times.
+	 */
+	__u16 *order;
+	unsigned int n_ranks;
 	__u16 *table;   /* T */
 	__u16 *second;  /* S2, MAGLEV_NONE when there is no other backend */
 	__u16 *u;       /* u(s), 0..65535 */
@@ -107,7 +112,7 @@ static int choose_seconds(struct overlay *o, const struct maglev_backend *b)
 	for (__u32 s = 0; s < o->m; s++)
 		if (o->table[s] != MAGLEV_NONE)
 			samples[o->table[s]].quota++;
-	for (unsigned int r = 0; r < o->n; r++) {
+	for (unsigned int r = 0; r < o->n_ranks; r++) {
 		struct sample *p = &samples[o->order[r]];
 
 		start[r] = total;
@@ -131,7 +136,7 @@ static int choose_seconds(struct overlay *o, const struct maglev_backend *b)
 		o->second[s] = MAGLEV_NONE;
 		if (!p || p->own_weight == total)
 			continue;
-		o->second[s] = o->order[rank_at(start, o->n,
+		o->second[s] = o->order[rank_at(start, o->n_ranks,
 						p->point < p->own_start ? p->point : p->point + p->own_weight)];
 		p->point += p->step;
 		p->rest += p->step_rest;
@@ -147,8 +152,7 @@ int overlay_new(struct overlay **out, const struct maglev_backend *b, unsigned i
 		const struct maglev_seed *seed)
 {
 	_cleanup_(overlay_freep) struct overlay *o = NULL;
-	bool weighted = false;
-	int r;
+	int rc;
 
 	*out = NULL;
 	if (n >= MAGLEV_NONE || !m)
@@ -156,23 +160,24 @@ int overlay_new(struct overlay **out, const struct maglev_backend *b, unsigned i
 	o = overlay_alloc(n, m);
 	if (!o)
 		return -ENOMEM;
-	r = maglev_order(b, n, seed, o->order);
-	if (r)
-		return r;
+	rc = maglev_order(b, n, seed, o->order);
+	if (rc)
+		return rc;
 	o->seed = *seed;
-	for (unsigned int i = 0; i < n; i++) {
+	for (unsigned int i = 0; i < n; i++)
 		o->weight[i] = b[i].weight;
-		weighted |= b[i].weight > 0;
-	}
+	for (unsigned int r = 0; r < n; r++)
+		if (o->weight[o->order[r]])
+			o->order[o->n_ranks++] = o->order[r];
 	for (__u32 s = 0; s < m; s++) {
-		if (weighted ? table[s] >= n || !b[table[s]].weight : table[s] != MAGLEV_NONE)
+		if (o->n_ranks ? table[s] >= n || !b[table[s]].weight : table[s] != MAGLEV_NONE)
 			return -EINVAL;
 		o->table[s] = table[s];
 		o->u[s] = (__u16)(hash_u64(seed->k, HASH_SLOT_U, s) >> 48);
 	}
-	r = choose_seconds(o, b);
-	if (r)
-		return r;
+	rc = choose_seconds(o, b);
+	if (rc)
+		return rc;
 	*out = take_ptr(o);
 	return 0;
 }
@@ -320,7 +325,7 @@ static unsigned int ring_find(struct placing *p, unsigned int rank)
 
 static void place_on_ring(struct placing *p, __u32 slot, __u64 h)
 {
-	unsigned int n = p->o->n;
+	unsigned int n = p->o->n_ranks;
 
 	if (!p->ring_ready) {
 		for (unsigned int r = 0; r < n; r++)

@@ -240,8 +240,8 @@ static __u32 u_of(const struct fixture *x, __u32 slot)
 	return (__u32)(hash_u64(x->s.seed.k, HASH_SLOT_U, slot) >> 48);
 }
 
-/* I2: every slot has an admitted owner, kept ones stay, loads are under the caps. */
-static void check_owners(const struct fixture *x, __u32 bar)
+/* I2: every slot has an admitted owner, kept ones stay, loads are under the caps. NULL, or what is wrong. */
+static const char *problem_of_owners(const struct fixture *x, __u32 bar)
 {
 	static __u32 load[PROP_N_MAX];
 	__u32 shared = x->s.m;
@@ -251,11 +251,14 @@ static void check_owners(const struct fixture *x, __u32 bar)
 	for (__u32 s = 0; s < x->s.m; s++) {
 		__u16 own = x->table[s], now = x->current[s];
 
-		prop_check(now < x->s.n && x->s.b[now].weight, "slot %u: %u", s, now);
-		if (u_of(x, s) < keep_below(x, own, bar))
-			prop_check(now == own, "slot %u is not kept", s);
-		else
-			prop_check(now != own && x->admission[now] >= bar, "slot %u: %u is not eligible", s, now);
+		if (now >= x->s.n || !x->s.b[now].weight)
+			return "a slot has no owner with weight";
+		if (u_of(x, s) < keep_below(x, own, bar)) {
+			if (now != own)
+				return "a slot is not kept";
+		} else if (now == own || x->admission[now] < bar) {
+			return "a slot went to a backend that is not eligible";
+		}
 		load[now]++;
 	}
 	for (unsigned int i = 0; i < x->s.n; i++) {
@@ -269,21 +272,26 @@ static void check_owners(const struct fixture *x, __u32 bar)
 
 		if (x->admission[i] < bar)
 			continue;
-		prop_check(load[i] <= x->quota[i] || load[i] < 1.02 * fair + 1, "backend %u: %u slots, fair %.2f", i,
-			   load[i], fair);
+		if (load[i] > x->quota[i] && load[i] >= 1.02 * fair + 1)
+			return "a backend has more than its cap";
 	}
+	return NULL;
 }
 
 /* The same rules with long division and linear searches. */
-static void apply_naively(const struct fixture *x, __u32 bar, __u16 *out)
+static void apply_naively(const struct fixture *x, __u32 bar, bool capped, __u16 *out)
 {
 	static __u32 load[PROP_N_MAX], nth[PROP_N_MAX];
 	static __u16 second[PROP_M_MAX];
 	__u16 order[PROP_N_MAX];
 	__u32 shared = x->s.m;
+	unsigned int ranks = 0;
 	__u64 eligible = 0;
 
 	assert_int_equal(maglev_order(x->s.b, x->s.n, &x->s.seed, order), 0);
+	for (unsigned int r = 0; r < x->s.n; r++)
+		if (x->s.b[order[r]].weight)
+			order[ranks++] = order[r];
 	memset(load, 0, sizeof(load));
 	memset(nth, 0, sizeof(nth));
 	for (__u32 s = 0; s < x->s.m; s++) {
@@ -293,7 +301,7 @@ static void apply_naively(const struct fixture *x, __u32 bar, __u16 *out)
 		__u64 point = h * (others / x->quota[own]) / 65536 + (__u64)nth[own]++ * others / x->quota[own];
 
 		second[s] = MAGLEV_NONE;
-		for (unsigned int r = 0; r < x->s.n && second[s] == MAGLEV_NONE; r++) {
+		for (unsigned int r = 0; r < ranks && second[s] == MAGLEV_NONE; r++) {
 			if (order[r] == own)
 				continue;
 			if (point < x->s.b[order[r]].weight)
@@ -312,15 +320,15 @@ static void apply_naively(const struct fixture *x, __u32 bar, __u16 *out)
 	for (int round = 0; round < 3; round++) {
 		for (__u32 s = 0; s < x->s.m; s++) {
 			__u64 h = hash_u64(x->s.seed.k, HASH_CHAIN, s);
-			unsigned int tries = round == 0 ? 1 : round == 1 ? 8 : x->s.n;
-			unsigned int rank = (unsigned int)((h & 0xffffffff) * x->s.n >> 32);
+			unsigned int tries = round == 0 ? 1 : round == 1 ? 8 : ranks;
+			unsigned int rank = (unsigned int)((h & 0xffffffff) * ranks >> 32);
 
 			for (unsigned int k = 0; k < tries && out[s] == MAGLEV_NONE; k++) {
 				__u16 to = round == 0 ? second[s] :
-					   round == 1 ? x->table[hash_reduce(h, x->s.m)] : order[(rank + k) % x->s.n];
+					   round == 1 ? x->table[hash_reduce(h, x->s.m)] : order[(rank + k) % ranks];
 
 				if (to != MAGLEV_NONE && x->admission[to] >= bar && x->s.b[to].weight &&
-				    load[to] < overlay_cap(shared, x->s.b[to].weight, eligible)) {
+				    (!capped || load[to] < overlay_cap(shared, x->s.b[to].weight, eligible))) {
 					out[s] = to;
 					load[to]++;
 				}
@@ -343,6 +351,30 @@ static void check_independence(struct rng *r, const struct fixture *x)
 		prop_check(perm[g.current[s]] == x->current[s], "slot %u depends on the order of the input", s);
 }
 
+/* Backends without weight leave no trace: balancers forget removed ones at different times. */
+static void check_weightless(struct rng *r, const struct fixture *x)
+{
+	__u16 perm[PROP_N_MAX];
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < x->s.n; i++) {
+		if (!x->s.b[i].weight && rng_chance(r, 70))
+			continue;
+		perm[n] = (__u16)i;
+		g.s.b[n] = x->s.b[i];
+		g.admission[n++] = x->admission[i];
+	}
+	g.s.n = n;
+	g.s.m = x->s.m;
+	g.s.seed = x->s.seed;
+	assert_int_equal(maglev_build(g.s.b, n, g.s.m, &g.s.seed, g.table), 0);
+	overlay_free(g.o);
+	assert_int_equal(overlay_new(&g.o, g.s.b, n, g.table, g.s.m, &g.s.seed), 0);
+	apply(&g);
+	for (__u32 s = 0; s < x->s.m; s++)
+		prop_check(perm[g.current[s]] == x->current[s], "slot %u depends on backends without weight", s);
+}
+
 /* I4: with a larger admission, everything else equal, a backend keeps a superset of its own slots. */
 static void check_superset(struct rng *r, struct fixture *x)
 {
@@ -359,6 +391,7 @@ static void check_superset(struct rng *r, struct fixture *x)
 
 static void overlay_holds(struct rng *r)
 {
+	const char *problem;
 	__u32 bar;
 
 	prop_set_random(r, &f.s);
@@ -373,20 +406,39 @@ static void overlay_holds(struct rng *r)
 			prop_check(f.current[s] == MAGLEV_NONE, "slot %u", s);
 		return;
 	}
-	check_owners(&f, bar);
+	problem = problem_of_owners(&f, bar);
+	prop_check(!problem, "%s", problem);
 	if (rng_chance(r, 20)) {
-		apply_naively(&f, bar, f.other);
+		apply_naively(&f, bar, true, f.other);
 		for (__u32 s = 0; s < f.s.m; s++)
 			prop_check(f.other[s] == f.current[s], "slot %u: %u, naively %u", s, f.current[s], f.other[s]);
 	}
 	if (rng_chance(r, 20))
 		check_independence(r, &f);
+	if (rng_chance(r, 20))
+		check_weightless(r, &f);
 	check_superset(r, &f);
 }
 
 static void test_properties(void **state)
 {
 	prop_run("overlays", 1500, overlay_holds);
+}
+
+/* Without the caps some backend gets too much, and the check says so. */
+static void test_missing_caps_are_noticed(void **state)
+{
+	const char *problem;
+
+	fixture_equal(&f, 100, 16381);
+	for (unsigned int i = 0; i < 50; i++)
+		f.admission[i] = 0;
+	apply(&f);
+	assert_null(problem_of_owners(&f, OVERLAY_FULL));
+	apply_naively(&f, OVERLAY_FULL, false, f.current);
+	problem = problem_of_owners(&f, OVERLAY_FULL);
+	assert_non_null(problem);
+	assert_string_equal(problem, "a backend has more than its cap");
 }
 
 static double thread_ms(void)
@@ -450,6 +502,7 @@ int main(void)
 		cmocka_unit_test(test_mass_return_is_no_avalanche),
 		cmocka_unit_test(test_failures_move_their_own_slots),
 		cmocka_unit_test(test_properties),
+		cmocka_unit_test(test_missing_caps_are_noticed),
 		cmocka_unit_test(test_apply_time),
 	};
 
