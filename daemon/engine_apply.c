@@ -50,11 +50,15 @@ void engine_write_info(struct engine *e, unsigned int service, unsigned int back
 
 /* ---- preparing: run-time side of the new state, moved from the old where the service or backend stays ---------- */
 
-static void backend_rt_init(struct engine *e, const struct service_rt *rt, struct backend_rt *be)
+/* Who joins a service that runs already waits for its first good probe. */
+static void backend_rt_init(const struct service_rt *rt, bool joins, struct backend_rt *be)
 {
+	struct admission_policy policy = rt->policy;
+
+	policy.initial_down = joins && rt->probe.type != PROBE_NONE;
 	be->weight_override = -1;
 	be->since_real_ns = engine_now_real();
-	admission_init(&be->adm, &rt->policy, LB_ADMIN_NONE, engine_now());
+	admission_init(&be->adm, &policy, LB_ADMIN_NONE, engine_now());
 }
 
 /* What a former daemon knew of a backend. */
@@ -110,6 +114,7 @@ static int prepare_service(struct engine *e, const struct config *cfg, const str
 	if (!rt->be)
 		return -ENOMEM;
 	service_rt_policy(rt);
+	service_rt_probe(rt);
 	for (unsigned int i = 0; i < s->n_backends; i++) {
 		const struct state_backend *ob = state_find_backend(olds, &s->backends[i].addr);
 
@@ -122,7 +127,7 @@ static int prepare_service(struct engine *e, const struct config *cfg, const str
 		else if (info)
 			backend_rt_adopt(e, rt, info, &rt->be[i]);
 		else
-			backend_rt_init(e, rt, &rt->be[i]);
+			backend_rt_init(rt, old != NULL, &rt->be[i]);
 	}
 	for (unsigned int i = 0; i < s->n_backends; i++)
 		if (rt->cfg->probe.type == PROBE_NONE)

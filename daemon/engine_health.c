@@ -35,10 +35,19 @@ static bool same_target(const struct wanted *x, const struct wanted *y)
 	return !addr_cmp(&x->addr, &y->addr) && x->port == y->port && probe_spec_equal(x->spec, y->spec);
 }
 
+void service_rt_probe(struct service_rt *rt)
+{
+	struct probe_spec *p = &rt->probe;
+
+	*p = rt->cfg->probe;
+	if ((p->type == PROBE_HTTP || p->type == PROBE_HTTPS) && !p->host[0] && rt->cfg->n_vips)
+		addr_format(&rt->cfg->vips[0], p->host);
+}
+
 /* Probes of retired backends and of backends that the operator disabled tell nobody anything. */
 static bool is_probed(const struct service_rt *rt, const struct state_backend *b)
 {
-	return rt->cfg->probe.type != PROBE_NONE && !b->retired;
+	return rt->probe.type != PROBE_NONE && !b->retired;
 }
 
 static unsigned int collect(const struct engine *e, struct wanted *w)
@@ -56,8 +65,8 @@ static unsigned int collect(const struct engine *e, struct wanted *w)
 			}
 			w[n++] = (struct wanted){
 				.addr = s->backends[k].addr,
-				.port = rt->cfg->probe.port ? rt->cfg->probe.port : s->port,
-				.spec = &rt->cfg->probe,
+				.port = rt->probe.port ? rt->probe.port : s->port,
+				.spec = &rt->probe,
 				.user = { i, k },
 				.initial = rt->be[k].adm.active,
 			};

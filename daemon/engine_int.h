@@ -35,6 +35,7 @@ struct backend_rt {
 struct service_rt {
 	const struct config_service *cfg; /* in engine.config */
 	struct admission_policy policy;
+	struct probe_spec probe; /* as configured, and the VIP as `host` when none was given */
 	struct backend_rt *be; /* owned, n = state_service.n_backends */
 	unsigned int n_be;
 	struct maglev_backend *mb; /* owned; effective weights, as the table was built with */
@@ -125,6 +126,7 @@ const struct lb_backend_info *engine_previous_info(const struct engine *e, const
 						   const struct lb_addr *addr);
 
 /* engine_health.c */
+void service_rt_probe(struct service_rt *rt);
 int engine_sync_probes(struct engine *e, struct err *err);
 void engine_on_probe(__u32 id, const struct health *h, enum health_event ev, void *userdata);
 void engine_tick_admissions(struct engine *e, __u64 *next_ns);

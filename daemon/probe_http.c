@@ -311,26 +311,25 @@ static int append(struct curl_slist **list, const char *text)
 static int set_address(struct probe_http *h, const struct probe_run *r)
 {
 	const struct probe_spec *s = r->spec;
-	char literal[ADDR_STRLEN + 2], name[sizeof(s->host)], url[1024], text[1024];
+	char literal[ADDR_STRLEN + 2], host[sizeof(s->host) + 2], name[sizeof(host)], url[1024], text[1024];
 	char buf[ADDR_STRLEN];
-	char *colon;
+	struct lb_addr a;
+	char *colon; /* or the bracket behind which one may stand */
 
 	snprintf(literal, sizeof(literal), addr_is_v4(&r->addr) ? "%s" : "[%s]", addr_format(&r->addr, buf));
-	snprintf(name, sizeof(name), "%s", s->host[0] ? s->host : literal);
-	/* "name:8443" is a Host header; the certificate and SNI know the name alone. A second colon: an IPv6
-	 * literal. */
-	colon = strchr(name, ':');
-	if (colon && colon == strrchr(name, ':'))
-		*colon = 0;
-	else if (colon && name[0] != '[')
-		snprintf(name, sizeof(name), "[%.250s]", s->host);
+	snprintf(host, sizeof(host), addr_parse(s->host, &a) || addr_is_v4(&a) ? "%s" : "[%s]", s->host);
+	snprintf(name, sizeof(name), "%s", host[0] ? host : literal);
+	/* "name:8443" is a Host header; the certificate and SNI know the name alone. */
+	colon = strrchr(name, name[0] == '[' ? ']' : ':');
+	if (colon)
+		colon[name[0] == '['] = 0;
 	snprintf(url, sizeof(url), "%s://%s:%u%s%s", s->type == PROBE_HTTPS ? "https" : "http", name, r->port,
 		 s->path[0] == '/' ? "" : "/", s->path);
 	snprintf(text, sizeof(text), "::%s:%u", literal, r->port);
 	if (append(&h->connect_to, text))
 		return -ENOMEM;
-	snprintf(text, sizeof(text), "Host: %s", s->host);
-	if (s->host[0] && append(&h->headers, text))
+	snprintf(text, sizeof(text), "Host: %s", host);
+	if (host[0] && append(&h->headers, text))
 		return -ENOMEM;
 	if (append(&h->headers, "Connection: close") || append(&h->headers, "Accept: */*"))
 		return -ENOMEM;

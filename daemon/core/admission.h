@@ -42,7 +42,7 @@ int admission_state_by_name(const char *name);
 
 /* Times in ms. Start from admission_policy_default() and set what the configuration knows. */
 struct admission_policy {
-	bool initial_down;         /* not probed yet = not serving (for backends that join a running pool) */
+	bool initial_down;         /* not probed yet = not serving while others can (for who joins a running pool) */
 	__u32 slow_start_ms;       /* 30000; 0 = at once */
 	__u32 drain_timeout_ms;    /* 300000; DRAINING -> DRAINED. 0 = never */
 	__u32 drain_ramp_ms;       /* 0: new flows stop at once; else the fraction falls to 0 over this time */

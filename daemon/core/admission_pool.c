@@ -3,7 +3,7 @@
  * admission_pool.c - the rules that need the whole pool: ejection caps, mass-failure guard, panic threshold.
  *
  * A member counts when the operator left it in and its weight is above 0; one that waits for its first probe
- * before it may serve counts neither as good nor as bad.
+ * before it may serve counts neither as good nor as bad, and need not wait when there is nobody else.
  */
 #include "core/admission_internal.h"
 
@@ -15,6 +15,11 @@
 static bool counts(const struct admission *a, __u32 weight)
 {
 	return weight && a->admin == LB_ADMIN_NONE && !(a->active == HEALTH_UNKNOWN && a->starts_out);
+}
+
+static bool waits(const struct admission *a, __u32 weight)
+{
+	return weight && a->admin == LB_ADMIN_NONE && a->active == HEALTH_UNKNOWN && a->starts_out;
 }
 
 static bool serves(const struct admission *a)
@@ -211,8 +216,8 @@ void admission_pool(struct admission *const *a, const __u32 *weight, unsigned in
 		set_panic(a[i], p, out->panic && in, now_ns);
 		if (!weight[i])
 			fraction[i] = 0;
-		else if (out->panic && in)
-			fraction[i] = ADMISSION_FULL;
+		else if ((out->panic && in) || (!out->total && waits(a[i], weight[i])))
+			fraction[i] = ADMISSION_FULL; /* whom nobody knows is better than nobody */
 		else
 			fraction[i] = a[i]->held ? a[i]->kept : a[i]->fraction;
 		out->serving += fraction[i] > 0;

@@ -407,6 +407,10 @@ static void test_joining_members(void **state)
 	pool_result(&q, 5, HEALTH_UP, PROBE_OUTCOME_OK);
 	expect(&q, "one more", 3, false, false);
 	assert_int_equal(q.a[5].state, ADMISSION_SLOW_START);
+	for (unsigned int i = 0; i < 6; i++)
+		admission_admin(&q.a[i], &q.p, LB_ADMIN_DRAIN, q.now);
+	pool_run(&q);
+	expect(&q, "nobody else is left: the four need not wait", 4, false, false);
 }
 
 static const struct {
