@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * bench.bpf.c - the data path and the floors below it, each behind the same driver (cfg.h).
+ *
+ * The targets are global, weak, noinline functions, so that the compiler can neither inline them nor see through them: all
+ * are called in the same way. `nothing` measures the driver itself, which is then subtracted from every other number.
+ */
+#include "pipeline.h"
+#include "slow.h"
+#include "cfg.h"
+
+#define TARGET __attribute__((noinline, weak)) int
+
+struct bench_cfg cfg = {};
+struct bench_state state = { .random = 88172645463325252ull };
+
+AI __u32 next_flow(void)
+{
+	__u64 x;
+
+	if (cfg.sequential) {
+		x = state.next++;
+		if (state.next >= cfg.flows)
+			state.next = 0;
+		return x;
+	}
+	x = state.random;
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	state.random = x;
+	return ((x >> 32) * (__u64)cfg.flows) >> 32;
+}
+
+AI int restore(struct xdp_md *ctx)
+{
+	void *data = lb_data(ctx), *end = lb_data_end(ctx);
+	__u64 *w = data;
+
+	if (data + 64 > end)
+		return -1;
+#pragma unroll
+	for (int i = 0; i < 8; i++)
+		w[i] = cfg.frame[i];
+	if (cfg.words > 8) {
+		if (data + 96 > end)
+			return -1;
+#pragma unroll
+		for (int i = 8; i < 12; i++)
+			w[i] = cfg.frame[i];
+	}
+	if (cfg.words > 12) {
+		if (data + 128 > end)
+			return -1;
+#pragma unroll
+		for (int i = 12; i < 16; i++)
+			w[i] = cfg.frame[i];
+	}
+	return 0;
+}
+
+/* Flow numbers become addresses and ports by a bijection, so that n numbers are n flows. */
+AI int set_flow(struct xdp_md *ctx)
+{
+	__u32 addr = cfg.off_addr & 0x7f, port = cfg.off_port & 0x7f, vip = cfg.off_vip & 0x7f;
+	void *data = lb_data(ctx), *end = lb_data_end(ctx);
+	__u32 n = next_flow() + cfg.first, h = (n + 1) * 0x9e3779b1u;
+
+	if (data + addr + 4 > end || data + port + 2 > end || data + vip + 4 > end)
+		return -1;
+	*(__u32 *)(data + addr) = h;
+	*(__u16 *)(data + port) = (h >> 16) ^ (n * 7 + 1024);
+	*(__u32 *)(data + vip) = bpf_htonl(cfg.vip + (n & (cfg.vips - 1)));
+	return 0;
+}
+
+AI int driver(struct xdp_md *ctx, int verdict)
+{
+	long grown = (long)(lb_data_end(ctx) - lb_data(ctx)) - (long)cfg.len;
+
+	state.verdicts[verdict & 7]++;
+	state.grown += grown;
+	if (bpf_xdp_adjust_head(ctx, (int)grown) || restore(ctx) || set_flow(ctx)) {
+		state.errors++;
+		return XDP_ABORTED;
+	}
+	return XDP_TX;
+}
+
+/* bench_NAME: behind the driver, for test runs. wire_NAME: as it is, for an interface. */
+#define BENCH(name)                                           \
+	SEC("xdp.frags") int bench_##name(struct xdp_md *ctx) \
+	{                                                     \
+		return driver(ctx, name(ctx));                \
+	}                                                     \
+	SEC("xdp.frags") int wire_##name(struct xdp_md *ctx)  \
+	{                                                     \
+		return name(ctx);                             \
+	}
+
+/* ---- floors --------------------------------------------------------------------------------------------------- */
+
+TARGET nothing(struct xdp_md *ctx)
+{
+	int verdict = XDP_TX;
+
+	asm volatile("" : "+r"(verdict));
+	return verdict;
+}
+
+struct plain {
+	__u32 saddr, daddr, ports, len;
+};
+volatile __u32 sink;
+
+/* What any balancer must do first: bounds, Ethernet, IPv4 without options or fragments, TCP or UDP ports. */
+AI int read_plain(struct xdp_md *ctx, struct plain *p)
+{
+	void *data = lb_data(ctx), *end = lb_data_end(ctx);
+	__u8 proto;
+
+	if (data + 14 + 20 + 20 > end || LB_LOAD16(data + 12) != bpf_htons(LB_ETH_IP))
+		return -1;
+	if (*(const volatile __u8 *)(data + 14) != 0x45 || LB_LOAD16(data + 20) & bpf_htons(0x3fff))
+		return -1;
+	proto = *(const volatile __u8 *)(data + 23);
+	if (proto != LB_IPPROTO_TCP && proto != LB_IPPROTO_UDP)
+		return -1;
+	p->saddr = LB_LOAD32(data + 26);
+	p->daddr = LB_LOAD32(data + 30);
+	p->ports = LB_LOAD32(data + 34);
+	p->len = bpf_ntohs(LB_LOAD16(data + 16));
+	return 0;
+}
+
+TARGET parse(struct xdp_md *ctx)
+{
+	struct plain p;
+
+	if (read_plain(ctx, &p))
+		return XDP_PASS;
+	sink = p.saddr ^ p.daddr ^ p.ports ^ p.len;
+	return XDP_TX;
+}
+
+/* A constant outer header, but for length and checksum: 02:00:.. -> 02:00:.., 10.0.0.1 -> 10.0.0.2. */
+const volatile __u64 outer[5] = { 0x0002010000000002ull, 0x0045000800000000ull, 0x0440004000000000ull,
+				  0x000a0100000a0000ull, 0x0200ull };
+const volatile __u32 outer_sum = 0x07d9;
+
+TARGET constant(struct xdp_md *ctx)
+{
+	__u32 length, sum;
+	void *data, *end;
+	struct plain p;
+	__u64 *w;
+
+	if (read_plain(ctx, &p))
+		return XDP_PASS;
+	sink = p.saddr ^ p.daddr ^ p.ports;
+	if (bpf_xdp_adjust_head(ctx, -20))
+		return XDP_DROP;
+	data = lb_data(ctx);
+	end = lb_data_end(ctx);
+	if (data + 34 > end)
+		return XDP_DROP;
+	length = bpf_htons(p.len + 20);
+	sum = outer_sum + length;
+	sum = (sum & 0xffff) + (sum >> 16);
+	w = data;
+	w[0] = outer[0];
+	w[1] = outer[1];
+	w[2] = outer[2] | length;
+	w[3] = outer[3] | (~(sum + (sum >> 16)) & 0xffff);
+	*(__u16 *)(data + 32) = outer[4];
+	return XDP_TX;
+}
+
+/* ---- the data path -------------------------------------------------------------------------------------------- */
+
+SEC("xdp.frags") int lb_slow(struct xdp_md *ctx)
+{
+	return lb_finish(lb_slow_path(ctx));
+}
+
+TARGET balancer(struct xdp_md *ctx)
+{
+	return lb_finish(lb_pipeline(ctx));
+}
+
+BENCH(nothing)
+BENCH(parse)
+BENCH(constant)
+BENCH(balancer)
+
+/* ---- over veth: a generator of live frames, and where they end ----------------------------------------------------- */
+
+SEC("xdp.frags") int generate(struct xdp_md *ctx)
+{
+	if (restore(ctx) || set_flow(ctx))
+		return XDP_ABORTED;
+	return bpf_redirect(cfg.ifindex, 0);
+}
+
+__u64 sunk; /* one CPU runs all of it */
+
+SEC("xdp.frags") int drain(struct xdp_md *ctx)
+{
+	sunk++;
+	return XDP_DROP;
+}
+
+char _license[] SEC("license") = "GPL";
