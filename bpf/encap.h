@@ -89,31 +89,40 @@ AI __u32 lb_outer6_start(const struct lb_pkt *p)
 	return lb_class(p) | ((__u32)(p->h >> 44) & 0xf) << 8;
 }
 
+/* Summing up a packet of any length, piece by piece. */
+#define LB_SUM_PIECE 256u
+struct lb_sum_loop {
+	struct xdp_md *ctx;
+	__u32 at;
+	__u32 len;
+	__u32 sum;
+};
+
+static long lb_sum_piece(__u32 i, void *arg)
+{
+	struct lb_sum_loop *l = arg;
+	__u32 buf[LB_SUM_PIECE / 4] = { 0 }, n = l->len - i * LB_SUM_PIECE;
+	__s64 sum;
+
+	if (n > LB_SUM_PIECE)
+		n = LB_SUM_PIECE;
+	lb_opaque(n);
+	if (n == 0 || n > LB_SUM_PIECE || bpf_xdp_load_bytes(l->ctx, l->at + i * LB_SUM_PIECE, buf, n))
+		return 1;
+	sum = bpf_csum_diff(0, 0, buf, sizeof(buf), l->sum);
+	if (sum < 0)
+		return 1;
+	l->sum = sum;
+	return 0;
+}
+
 /* Sum of the whole inner packet by reading it: what cannot be reckoned from its headers. Rare, and slow. */
 static __noinline __u32 lb_read_sum(struct xdp_md *ctx, __u32 at, __u32 len)
 {
-	__u32 buf[64], done, sum = 0;
-	__s64 part;
+	struct lb_sum_loop l = { ctx, at, len, 0 };
 
-#pragma clang loop unroll(disable)
-	for (done = 0; done < 65536; done += sizeof(buf)) {
-		__u32 n = len - done;
-
-		if (done >= len)
-			break;
-		if (n >= sizeof(buf)) {
-			n = sizeof(buf);
-		} else {
-			__builtin_memset(buf, 0, sizeof(buf));
-		}
-		if (n == 0 || n > sizeof(buf) || bpf_xdp_load_bytes(ctx, at + done, buf, n))
-			break;
-		part = bpf_csum_diff(0, 0, buf, sizeof(buf), sum);
-		if (part < 0)
-			break;
-		sum = part;
-	}
-	return (sum & 0xffff) + (sum >> 16);
+	bpf_loop((len + LB_SUM_PIECE - 1) / LB_SUM_PIECE, lb_sum_piece, &l, 0);
+	return (l.sum & 0xffff) + (l.sum >> 16);
 }
 
 /*
