@@ -21,6 +21,21 @@ AI struct lb_flow_bucket *lb_flow_bucket(__u64 h)
 	return bpf_map_lookup_elem(&flows, &i);
 }
 
+/*
+ * The word of a way. The mask is for the verifier of older kernels (6.1), which has lost sight of the range of @way by
+ * the time it is used; the compiler, which knows it, would leave the mask out.
+ */
+AI __u64 *lb_flow_word(struct lb_flow_bucket *b, __u32 way)
+{
+	lb_opaque(way);
+	return &b->e[way & (LB_FLOW_WAYS - 1)];
+}
+
+AI __u64 lb_flow_read(struct lb_flow_bucket *b, __u32 way)
+{
+	return *(const volatile __u64 *)lb_flow_word(b, way);
+}
+
 /* Way of the flow with @tag, or LB_FLOW_WAYS. */
 AI __u32 lb_flow_find(const struct lb_flow_bucket *b, __u32 tag)
 {
@@ -90,7 +105,7 @@ __noinline __u32 lb_flow_victim(const struct lb_flow_bucket *b, __u32 tick)
 /* Replace word @old of @way; false when another CPU was there first. */
 AI bool lb_flow_replace(struct lb_flow_bucket *b, __u32 way, __u64 old, __u64 new)
 {
-	return __sync_val_compare_and_swap(&b->e[way & (LB_FLOW_WAYS - 1)], old, new) == old;
+	return __sync_val_compare_and_swap(lb_flow_word(b, way), old, new) == old;
 }
 
 /* ---- SYN-seen ---- */

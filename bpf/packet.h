@@ -43,6 +43,12 @@ AI void *lb_data_end(const struct xdp_md *ctx)
 	return (void *)(long)ctx->data_end;
 }
 
+/* Length of the frame, or of its first buffer. (An addition of a length to a packet pointer is refused by 6.1.) */
+AI __u32 lb_linear(const struct xdp_md *ctx)
+{
+	return (__u32)(lb_data_end(ctx) - lb_data(ctx));
+}
+
 AI int lb_finish(int verdict)
 {
 	__u32 key = (__u32)verdict >> 8;

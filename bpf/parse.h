@@ -53,8 +53,9 @@ AI __u16 lb_parse_l2(struct lb_cursor *c, struct lb_pkt *p)
 /* Does the frame hold the whole packet? A packet in several buffers is longer than what can be seen of it. */
 AI bool lb_is_whole(struct xdp_md *ctx, const struct lb_pkt *p)
 {
-	return lb_data(ctx) + p->l2_len + p->len <= lb_data_end(ctx) ||
-	       p->l2_len + p->len <= bpf_xdp_get_buff_len(ctx);
+	__u32 need = p->l2_len + p->len;
+
+	return need <= lb_linear(ctx) || need <= bpf_xdp_get_buff_len(ctx);
 }
 
 AI enum lb_parsed lb_parse4(struct xdp_md *ctx, struct lb_cursor *c, struct lb_pkt *p, struct lb_tuple *t, int *verdict)

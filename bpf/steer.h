@@ -109,7 +109,7 @@ AI void lb_remember(const struct lb_steer_in *in, struct lb_steer_state *s, __u3
 		s->stats->n[LB_STEER_BUDGET]++;
 		return;
 	}
-	old = *(const volatile __u64 *)&s->bucket->e[way & (LB_FLOW_WAYS - 1)];
+	old = lb_flow_read(s->bucket, way);
 	/* Lost to another CPU: the flow's next packet tries again. */
 	if (!lb_flow_replace(s->bucket, way, old, LB_FLOW(s->tag, bidx, gen, s->tick)))
 		return;
@@ -128,7 +128,7 @@ AI __u32 lb_steer_syn(const struct lb_steer_in *in, struct lb_steer_state *s)
 	if (!in->current)
 		return 0;
 	if (s->way < LB_FLOW_WAYS && lb_rule_on(LB_RULE_SYN_FORGETS)) {
-		*(volatile __u64 *)&s->bucket->e[s->way & (LB_FLOW_WAYS - 1)] = 0;
+		*(volatile __u64 *)lb_flow_word(s->bucket, s->way) = 0;
 		s->stats->n[LB_STEER_EXPIRE]++;
 	}
 	if (cell && lb_rule_on(LB_RULE_SYN_CELL))
@@ -145,7 +145,7 @@ AI __u32 lb_steer_entry(const struct lb_steer_in *in, struct lb_steer_state *s)
 
 	if (s->way >= LB_FLOW_WAYS)
 		return 0;
-	e = *(const volatile __u64 *)&s->bucket->e[s->way & (LB_FLOW_WAYS - 1)];
+	e = lb_flow_read(s->bucket, s->way);
 	life = lb_flow_life(e, s->tick, s->idle);
 	bidx = LB_FLOW_BIDX(e);
 	if (life == LB_FLOW_DEAD)
