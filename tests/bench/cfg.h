@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cfg.h - what the driver program of the benchmark and user space agree on.
  *
