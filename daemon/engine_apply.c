@@ -21,6 +21,9 @@ void engine_write_service(struct engine *e, const struct state_service *s, __u64
 {
 	struct lb_service *to = &e->maps->services[s->sid];
 
+	/* Entries that are dead by the old time must not rise with the new: their tuple may have another flow by now. */
+	if (to->val && (s->flow_idle_s > to->flow_idle_s || s->udp_idle_s > to->udp_idle_s))
+		engine_bury_flows(e);
 	memcpy(to->name, s->name, sizeof(to->name));
 	to->grace_s = s->grace_s;
 	to->flow_idle_s = s->flow_idle_s;

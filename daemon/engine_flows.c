@@ -50,10 +50,39 @@ static bool worth_sweeping(const struct engine *e)
 	return false;
 }
 
+static void sweep_window(struct engine *e, struct lb_flow_bucket *window, __u32 n)
+{
+	__u32 tick = lb_flow_tick(dataplane_clock_ds(e->dp));
+
+	for (__u32 i = 0; i < n; i++)
+		for (unsigned int k = 0; k < LB_FLOW_WAYS; k++)
+			sweep_word(e, &window[i].e[k], tick);
+}
+
+static void forget_count(struct engine *e)
+{
+	memset(e->flows_counting, 0, (LB_SID_MAX + 1) * sizeof(*e->flows_counting));
+	e->flows_at = 0;
+}
+
+void engine_bury_flows(struct engine *e)
+{
+	struct lb_flow_bucket *window;
+	__u32 n;
+
+	forget_count(e);
+	e->flows_found = 0;
+	while ((window = dataplane_flow_window(e->dp, e->flows_at, &n))) {
+		sweep_window(e, window, n);
+		e->flows_at += n;
+	}
+	forget_count(e);
+}
+
 void engine_sweep_flows(struct engine *e)
 {
 	struct lb_flow_bucket *window;
-	__u32 n, tick;
+	__u32 n;
 
 	if (!worth_sweeping(e))
 		return;
@@ -63,13 +92,9 @@ void engine_sweep_flows(struct engine *e)
 	if (!window) {
 		/* The end: what was counted is the number until the next sweep is through. */
 		memcpy(e->flows, e->flows_counting, (LB_SID_MAX + 1) * sizeof(*e->flows));
-		memset(e->flows_counting, 0, (LB_SID_MAX + 1) * sizeof(*e->flows_counting));
-		e->flows_at = 0;
+		forget_count(e);
 		return;
 	}
-	tick = lb_flow_tick(dataplane_clock_ds(e->dp));
-	for (__u32 i = 0; i < n; i++)
-		for (unsigned int k = 0; k < LB_FLOW_WAYS; k++)
-			sweep_word(e, &window[i].e[k], tick);
+	sweep_window(e, window, n);
 	e->flows_at += n;
 }

@@ -146,6 +146,7 @@ json_t *engine_moves(const struct engine *e, const struct plan *plan); /* [{"nam
 
 /* engine_flows.c */
 void engine_sweep_flows(struct engine *e); /* call once a second */
+void engine_bury_flows(struct engine *e);  /* clear all that is dead, now */
 
 /* engine.c */
 void engine_event(struct engine *e, enum log_level level, const char *kind, const struct state_service *s,
