@@ -34,6 +34,23 @@ static int arm(struct probe_loop *l)
 	return r < 0 ? r : sd_event_source_set_enabled(l->timer_source, SD_EVENT_ONESHOT);
 }
 
+/* One batch of socket events; false when there may be more. */
+static bool run_io(struct probe_loop *l)
+{
+	bool drained;
+
+	l->batch_n = epoll_wait(l->epoll_fd, l->batch, PROBE_LOOP_BATCH, 0);
+	drained = l->batch_n < PROBE_LOOP_BATCH;
+	for (l->batch_at = 0; l->batch_at < l->batch_n; l->batch_at++) {
+		struct probe_io *io = l->batch[l->batch_at].data.ptr;
+
+		if (io)
+			io->fn(io, l->batch[l->batch_at].events);
+	}
+	l->batch_n = 0;
+	return drained;
+}
+
 static void run_timers(struct probe_loop *l)
 {
 	__u64 now = probe_loop_now_ns();
@@ -49,11 +66,13 @@ static void run_timers(struct probe_loop *l)
 	}
 }
 
+/* Answers first: after the process was held up, a deadline has passed whose answer has been waiting for long. */
 static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 {
 	struct probe_loop *l = userdata;
 
-	run_timers(l);
+	if (run_io(l))
+		run_timers(l);
 	return arm(l);
 }
 
@@ -61,14 +80,7 @@ static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 {
 	struct probe_loop *l = userdata;
 
-	l->batch_n = epoll_wait(l->epoll_fd, l->batch, PROBE_LOOP_BATCH, 0);
-	for (l->batch_at = 0; l->batch_at < l->batch_n; l->batch_at++) {
-		struct probe_io *io = l->batch[l->batch_at].data.ptr;
-
-		if (io)
-			io->fn(io, l->batch[l->batch_at].events);
-	}
-	l->batch_n = 0;
+	(void)run_io(l);
 	return arm(l);
 }
 

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define NS_PER_MS 1000000ull
+#define HELD_UP_MS 100 /* a deadline seen so late: other work kept this process from running */
 
 socklen_t probe_run_sockaddr(const struct probe_run *r, struct sockaddr_storage *ss)
 {
@@ -115,30 +116,53 @@ void probe_run_finish(struct probe_run *r, enum probe_outcome outcome, const cha
 	r->done(r, &result);
 }
 
-static void on_deadline(struct probe_timer *t, __u64 now_ns)
+/* Send again what may have been lost. */
+static void repeat(struct probe_run *r)
 {
-	struct probe_run *r = probe_container(t, struct probe_run, deadline);
-
-	if (r->http)
-		probe_run_finish(r, PROBE_OUTCOME_STALLED, "connected, but no complete answer in %u ms",
-				 r->timeout_ms);
+	if (r->spec->type == PROBE_UDP)
+		probe_udp_retry(r);
 	else
-		probe_run_finish(r, PROBE_OUTCOME_TIMEOUT, "no answer in %u ms (%s sent: %u)", r->timeout_ms,
-				 r->spec->type == PROBE_UDP ? "requests" : "SYNs", r->n_tries);
+		probe_connect_retry(r);
 }
 
+/* 0.2, 0.6, 1.4 s after the start */
 static void on_retry(struct probe_timer *t, __u64 now_ns)
 {
 	struct probe_run *r = probe_container(t, struct probe_run, retry);
 
 	if (r->n_tries >= PROBE_TRIES)
 		return;
-	/* 0.2, 0.6, 1.4 s after the start */
 	probe_loop_set_timer(r->loop, &r->retry, now_ns + ((__u64)PROBE_RETRY_MS << r->n_tries) * NS_PER_MS);
-	if (r->spec->type == PROBE_UDP)
-		probe_udp_retry(r);
+	repeat(r);
+}
+
+/*
+ * This process was not running when it should have repeated the request, or for a good part of the time to wait: it
+ * waits a little longer for the answer to a repetition, once.
+ */
+static bool is_held_up(struct probe_run *r, __u64 now_ns)
+{
+	if (r->extended || r->http || now_ns - r->deadline.t.at_ns < HELD_UP_MS * NS_PER_MS)
+		return false;
+	r->extended = true;
+	probe_loop_set_timer(r->loop, &r->deadline, now_ns + PROBE_RETRY_MS * NS_PER_MS);
+	if (r->n_tries == 1)
+		repeat(r);
+	return true;
+}
+
+static void on_deadline(struct probe_timer *t, __u64 now_ns)
+{
+	struct probe_run *r = probe_container(t, struct probe_run, deadline);
+
+	if (is_held_up(r, now_ns))
+		return;
+	if (r->http)
+		probe_run_finish(r, PROBE_OUTCOME_STALLED, "connected, but no complete answer in %u ms",
+				 r->timeout_ms);
 	else
-		probe_connect_retry(r);
+		probe_run_finish(r, PROBE_OUTCOME_TIMEOUT, "no answer in %u ms (%s sent: %u)", r->timeout_ms,
+				 r->spec->type == PROBE_UDP ? "requests" : "SYNs", r->n_tries);
 }
 
 int probe_run_open(struct probe_run *r, int type, void (*fn)(struct probe_io *io, __u32 events))
@@ -171,6 +195,7 @@ void probe_run_start(struct probe_run *r, __u64 now_ns)
 	r->start_ns = now_ns;
 	r->timeout_ms = r->spec->timeout_ms ? r->spec->timeout_ms : 1000;
 	r->n_tries = 0;
+	r->extended = false;
 	probe_loop_set_timer(r->loop, &r->deadline, now_ns + r->timeout_ms * NS_PER_MS);
 	probe_loop_set_timer(r->loop, &r->retry, now_ns + PROBE_RETRY_MS * NS_PER_MS);
 	if (r->spec->type == PROBE_UDP)

@@ -42,6 +42,7 @@ struct probe_run {
 	void (*done)(struct probe_run *run, const struct probe_result *result);
 	/* Private. */
 	bool running;
+	bool extended; /* the deadline was put off, once */
 	__u64 start_ns;
 	__u32 timeout_ms;
 	struct probe_timer deadline, retry;

@@ -152,6 +152,62 @@ static void test_lost_syn_is_repeated(void **state)
 	server_free(s);
 }
 
+static void run_until_in_flight(struct fixture *f)
+{
+	struct prober_stats st = {0};
+
+	while (!st.in_flight) {
+		sd_event_run(f->event, 1000);
+		prober_get_stats(f->prober, &st);
+	}
+}
+
+/* This process sleeps past the deadline: the answer that waits in the socket counts, not the deadline. */
+static void test_held_up_prober_reads_answers_first(void **state)
+{
+	struct probe_target t;
+	struct fixture f;
+	struct server *s;
+
+	fixture_open(&f);
+	s = server_new(&f, AF_INET, ACCEPT);
+	t = target_of(1, AF_INET, s->port, PROBE_TCP);
+	t.spec.timeout_ms = 100;
+	sync_targets(&f, &t, 1);
+	for (unsigned int i = 1; i < 8; i++) {
+		run_until_in_flight(&f);
+		usleep(150000);
+		run_until_results(&f, 1, i);
+		assert_int_equal(f.last[1].last.outcome, PROBE_OUTCOME_OK);
+	}
+	fixture_close(&f);
+	server_free(s);
+}
+
+/* It sleeps when the repetition is due, and the first SYN was lost: it repeats late rather than never. */
+static void test_held_up_prober_repeats_late(void **state)
+{
+	struct probe_target t;
+	struct fixture f;
+	struct server *s;
+
+	fixture_open(&f);
+	s = server_new(&f, AF_INET, SILENT);
+	t = target_of(1, AF_INET, s->port, PROBE_TCP);
+	sync_targets(&f, &t, 1);
+	run_until_in_flight(&f);
+	usleep(600000);
+	for (size_t i = 0; i < ARRAY_SIZE(s->fillers); i++)
+		cleanup_closep(&s->fillers[i]);
+	memset(s->fillers, -1, sizeof(s->fillers));
+	for (int fd; (fd = accept4(s->fd, NULL, NULL, SOCK_NONBLOCK)) >= 0;)
+		close(fd);
+	run_until_results(&f, 1, 1);
+	assert_int_equal(f.last[1].last.outcome, PROBE_OUTCOME_OK);
+	fixture_close(&f);
+	server_free(s);
+}
+
 static void test_sync_keeps_and_drops(void **state)
 {
 	struct probe_target t[3];
@@ -412,6 +468,8 @@ int main(void)
 		cmocka_unit_test(test_hanging_servers_delay_nobody),
 		cmocka_unit_test(test_one_probe_in_flight),
 		cmocka_unit_test(test_lost_syn_is_repeated),
+		cmocka_unit_test(test_held_up_prober_reads_answers_first),
+		cmocka_unit_test(test_held_up_prober_repeats_late),
 		cmocka_unit_test(test_sync_keeps_and_drops),
 		cmocka_unit_test(test_sync_refuses_unsorted),
 		cmocka_unit_test(test_initial_state_is_adopted),
