@@ -186,8 +186,9 @@ static void test_broken_rules_are_noticed(void **state)
 		}
 		if (!found)
 			fail_msg("%s: nobody noticed in %llu runs", mutations[k].name, (unsigned long long)runs);
-		print_message("%s: run %llu, %llu violations, the first %s\n", mutations[k].name,
-			      (unsigned long long)runs, (unsigned long long)found, r.first);
+		print_message("%s: run %llu, %llu violations with %llu connections, the first %s\n", mutations[k].name,
+			      (unsigned long long)runs, (unsigned long long)found,
+			      (unsigned long long)r.connections, r.first);
 	}
 }
 
