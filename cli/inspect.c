@@ -4,6 +4,7 @@
 #include "show.h"
 #include "verbs.h"
 #include "core/addr.h"
+#include "core/cleanup.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -153,6 +154,15 @@ int verb_explain(int argc, char **argv, struct lbctl *ctx)
 
 /* ---- flows ---- */
 
+static char *seconds_text(const json_t *o, const char *key)
+{
+	char *s = NULL;
+
+	if (!json_is_integer(json_object_get(o, key)))
+		return strdup("-");
+	return asprintf(&s, "%llds", (long long)show_get_int(o, key)) < 0 ? NULL : s;
+}
+
 static void print_flows(const json_t *doc, struct lbctl *ctx)
 {
 	static const struct show_column columns[] = {
@@ -160,35 +170,76 @@ static void print_flows(const json_t *doc, struct lbctl *ctx)
 		{"BACKEND", 0},
 		{"ADDRESS", 0},
 		{"TAG", 0},
+		{"STATE", 0},
 		{"IDLE", SHOW_RIGHT},
-		{"EPISODE", SHOW_RIGHT},
+		{"EXPIRES", SHOW_RIGHT},
 		{"GENERATION", SHOW_RIGHT},
-		{"VALID", 0},
 		{NULL, 0},
 	};
 	struct show_table *t = show_table_new(ctx, columns);
 	int64_t total = show_get_int(doc, "flows_total");
 	json_t *list = json_object_get(doc, "flows"), *f;
-	char number[24];
+	char number[48];
 	size_t i;
 
 	json_array_foreach (list, i, f) {
+		bool valid = json_is_true(json_object_get(f, "valid"));
+
 		show_table_row(t);
 		show_put_text(t, show_get_text(f, "service"));
 		show_put_text(t, show_get_text(f, "backend"));
 		show_put_text(t, show_get_text(f, "address"));
 		show_put_text(t, show_get_text(f, "tag"));
-		snprintf(number, sizeof(number), "%llds", (long long)show_get_int(f, "idle_s"));
+		show_put_text(t, show_get_text(f, "state"));
+		show_put(t, seconds_text(f, "idle_s"));
+		show_put(t, seconds_text(f, "expires_s"));
+		snprintf(number, sizeof(number), "%lld%s", (long long)show_get_int(f, "generation"),
+			 valid ? "" : " (over)");
 		show_put_text(t, number);
-		snprintf(number, sizeof(number), "%lld", (long long)show_get_int(f, "episode"));
-		show_put_text(t, number);
-		snprintf(number, sizeof(number), "%lld", (long long)show_get_int(f, "generation"));
-		show_put_text(t, number);
-		show_put_text(t, json_is_true(json_object_get(f, "valid")) ? "yes" : "no");
 	}
 	show_table_print(t);
-	printf("%zu of %lld tracked flows; settled slots track none\n", json_array_size(list),
-	       (long long)total);
+	printf("%zu of %lld tracked flows (%lld valid); settled slots track none\n", json_array_size(list),
+	       (long long)total, (long long)show_get_int(doc, "flows_valid"));
+}
+
+static void add_to(json_t *doc, const json_t *page, const char *key)
+{
+	(void)json_object_set_new(doc, key, json_integer(show_get_int(doc, key) + show_get_int(page, key)));
+}
+
+/* The daemon answers about a part of a large table at a time: put the parts together. */
+static int ask_flows(struct lbctl *ctx, const char *service, int limit, json_t **out)
+{
+	_cleanup_(client_closep) struct client c = CLIENT_INIT;
+	json_t *doc = NULL, *page, *from = NULL;
+	int r = client_open(ctx, &c);
+
+	while (!r) {
+		int left = limit - (int)json_array_size(json_object_get(doc, "flows"));
+
+		r = client_ask(ctx, &c, "flows",
+			       json_pack("{s:i, s:s*, s:O*}", "limit", left, "service", service, "from", from),
+			       &page);
+		if (r)
+			break;
+		if (doc) {
+			add_to(doc, page, "flows_total");
+			add_to(doc, page, "flows_valid");
+			(void)json_array_extend(json_object_get(doc, "flows"), json_object_get(page, "flows"));
+			(void)json_object_set(doc, "next", json_object_get(page, "next"));
+			json_decref(page);
+		} else {
+			doc = page;
+		}
+		from = json_object_get(doc, "next");
+		if (!json_is_integer(from))
+			break;
+	}
+	if (r)
+		json_decref(doc);
+	else
+		*out = doc;
+	return r;
 }
 
 struct flows_options {
@@ -206,8 +257,8 @@ static error_t parse_flows(int key, char *arg, struct argp_state *state)
 		return lbctl_parse_words(key, arg, state);
 	errno = 0;
 	n = strtol(arg, &end, 10);
-	if (errno || end == arg || *end || n < 0 || n > 1000000)
-		argp_error(state, "'%s' is not a number", arg);
+	if (errno || end == arg || *end || n < 0 || n > 10000)
+		argp_error(state, "'%s' is not a number from 0 to 10000", arg);
 	o->limit = (int)n;
 	return 0;
 }
@@ -215,7 +266,7 @@ static error_t parse_flows(int key, char *arg, struct argp_state *state)
 int verb_flows(int argc, char **argv, struct lbctl *ctx)
 {
 	static const struct argp_option options[] = {
-		{"limit", 'n', "N", 0, "Show at most N (default 100)", 0},
+		{"limit", 'n', "N", 0, "Show at most N (default 1000, at most 10000; 0: only count)", 0},
 		{0},
 	};
 	static const struct argp argp = {
@@ -224,19 +275,26 @@ int verb_flows(int argc, char **argv, struct lbctl *ctx)
 		"[SERVICE]",
 		"Tracked flows: those that a change has put at risk, and where they stay.\v"
 		"A flow is known by a tag of its hash, not by its addresses. In steady state the list is "
-		"empty: settled slots "
-		"need no memory of flows.",
+		"empty: settled slots need no memory of flows. STATE is open; closing after a FIN, a RST or "
+		"a long silence; or dead (not swept yet). A generation that is over: the flow was given up "
+		"with its backend, the entry decides nothing.",
 		NULL,
 		NULL,
 		NULL};
-	struct flows_options o = {.words.max = 1, .limit = 100};
-	json_t *args;
+	struct flows_options o = {.words.max = 1, .limit = 1000};
+	json_t *doc;
+	int r;
 
 	lbctl_parse(&argp, &o, argc, argv, ctx);
-	args = json_pack("{s:i}", "limit", o.limit);
-	if (o.words.n)
-		(void)json_object_set_new(args, "service", json_string(o.words.word[0]));
-	return client_show(ctx, "flows", args, print_flows);
+	r = ask_flows(ctx, o.words.n ? o.words.word[0] : NULL, o.limit, &doc);
+	if (r)
+		return r;
+	if (ctx->json)
+		show_json(doc);
+	else
+		print_flows(doc, ctx);
+	json_decref(doc);
+	return LBCTL_OK;
 }
 
 /* ---- doctor ---- */

@@ -8,6 +8,7 @@
 #pragma once
 #include "core/config.h"
 #include "core/err.h"
+#include "core/flowlist.h"
 #include "core/snapshot.h"
 #include <jansson.h>
 #include <systemd/sd-event.h>
@@ -45,5 +46,10 @@ int engine_probe_now(struct engine *e, const char *service, const char *backend,
 
 /* A picture of everything; the caller frees it with snapshot_done(). */
 int engine_snapshot(struct engine *e, struct snapshot *out, struct err *err);
+/*
+ * List the flow table from @out->from on (a multiple of 4096, as an earlier call gave in `next`): all, or one service's.
+ * @out comes from flowlist_init().
+ */
+int engine_list_flows(struct engine *e, const char *service, struct flowlist *out, struct err *err);
 const struct config *engine_config(const struct engine *e);
 bool engine_is_ready(const struct engine *e); /* steering packets */

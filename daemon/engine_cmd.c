@@ -20,11 +20,22 @@ static int no_such(struct err *err, const char *what, const char *name, const ch
 	return -ENOENT;
 }
 
-static int find_service(const struct engine *e, const char *name, unsigned int *out, struct err *err)
+int engine_ready(const struct engine *e, struct err *err)
 {
-	const struct state_service *s = state_find_service(e->state, name);
+	if (e->ready)
+		return 0;
+	err_set(err, -EBUSY, "lbd is still starting");
+	err_hint(err, "try again in a second");
+	return -EBUSY;
+}
+
+int engine_find_service(const struct engine *e, const char *name, unsigned int *out, struct err *err)
+{
+	const struct state_service *s = e->ready ? state_find_service(e->state, name) : NULL;
 	_cleanup_free_ const char **names = NULL;
 
+	if (!e->ready)
+		return engine_ready(e, err);
 	if (s) {
 		*out = (unsigned int)(s - e->state->services);
 		return 0;
@@ -54,22 +65,11 @@ static int find_backend(const struct engine *e, unsigned int service, const char
 	return no_such(err, "backend", name, in, names ? diag_suggest(name, names) : NULL);
 }
 
-static int not_ready(const struct engine *e, struct err *err)
-{
-	if (e->ready)
-		return 0;
-	err_set(err, -EBUSY, "lbd is still starting");
-	err_hint(err, "try again in a second");
-	return -EBUSY;
-}
-
 static int find(const struct engine *e, const char *service, const char *backend, unsigned int *s, unsigned int *b,
 		struct err *err)
 {
-	int r = not_ready(e, err);
+	int r = engine_find_service(e, service, s, err);
 
-	if (r == 0)
-		r = find_service(e, service, s, err);
 	return r == 0 ? find_backend(e, *s, backend, b, err) : r;
 }
 
@@ -215,7 +215,7 @@ static int prepare_change(struct engine *e, const char *path, struct diags *diag
 			  struct err *err)
 {
 	struct plan plan;
-	int r = not_ready(e, err);
+	int r = engine_ready(e, err);
 
 	if (r < 0)
 		return r;

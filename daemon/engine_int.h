@@ -141,6 +141,11 @@ void engine_put_unused(struct engine *e, __u16 bidx); /* nobody is this id any m
 void engine_settle_lines(struct engine *e);           /* finish changes of lines; waits for a grace period */
 
 
+/* engine_cmd.c */
+int engine_ready(const struct engine *e, struct err *err); /* 0, or -EBUSY and "still starting" */
+/* -ENOENT with a suggestion. */
+int engine_find_service(const struct engine *e, const char *name, unsigned int *out, struct err *err);
+
 /* engine_moves.c */
 json_t *engine_moves(const struct engine *e, const struct plan *plan); /* [{"name","slots_moved","table_size"}] */
 

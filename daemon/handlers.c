@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 /* handlers.c - see handlers.h. Shapes of arguments and answers: docs/control-protocol.md. */
-#include "handlers.h"
+#include "handlers_internal.h"
 
 #include "core/cleanup.h"
 #include "core/document.h"
 #include "core/metrics.h"
 #include "core/report.h"
 #include "core/request.h"
-#include "engine.h"
 
 #include <errno.h>
 #include <string.h>
 #include <time.h>
 
-static struct engine *engine_of(void *userdata, struct err *err)
+struct engine *handlers_engine(void *userdata, struct err *err)
 {
 	struct engine *e = *(struct engine **)userdata;
 
@@ -24,13 +23,21 @@ static struct engine *engine_of(void *userdata, struct err *err)
 	return e;
 }
 
+__u64 handlers_now_real(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	return (__u64)now.tv_sec * 1000000000u + (__u64)now.tv_nsec;
+}
+
 /* ---- reading verbs: a snapshot, and a document made from it ------------------------------------------------------- */
 
 typedef int (*report_fn)(const struct snapshot *s, const char *name, json_t **data, struct err *err);
 
 static int with_snapshot(void *userdata, const char *name, report_fn report, json_t **data, struct err *err)
 {
-	struct engine *e = engine_of(userdata, err);
+	struct engine *e = handlers_engine(userdata, err);
 	_cleanup_(snapshot_done) struct snapshot s = { 0 };
 	int r = e ? engine_snapshot(e, &s, err) : -EBUSY;
 
@@ -166,7 +173,7 @@ static int change(void *userdata, const char *service, const char *backend, chan
 		  struct err *err)
 {
 	_cleanup_(snapshot_done) struct snapshot s = { 0 };
-	struct engine *e = engine_of(userdata, err);
+	struct engine *e = handlers_engine(userdata, err);
 	json_t *done;
 	int r;
 
@@ -234,7 +241,7 @@ static int run_probe(void *userdata, json_t *args, json_t **data, struct err *er
 {
 	const char *service = NULL, *backend = NULL;
 	int r = request_unpack(args, err, "{s:s, s:s}", "service", &service, "backend", &backend);
-	struct engine *e = r < 0 ? NULL : engine_of(userdata, err);
+	struct engine *e = r < 0 ? NULL : handlers_engine(userdata, err);
 
 	return r < 0 ? r : e ? engine_probe_now(e, service, backend, err) : -EBUSY;
 }
@@ -251,11 +258,8 @@ static int reload_any(struct engine *e, const char *path, struct diags *diags, j
 /* The document around what the plan says: {"document","version","time",...,"changes","operations","diagnostics"}. */
 static int plan_document(const char *name, json_t *summary, const struct diags *diags, json_t **data, struct err *err)
 {
-	struct timespec now;
-	json_t *doc;
+	json_t *doc = document_new(name, 1, handlers_now_real());
 
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	doc = document_new(name, 1, (__u64)now.tv_sec * 1000000000u + (__u64)now.tv_nsec);
 	if (json_object_update_new(doc, summary) || json_object_set_new(doc, "diagnostics", report_diags(diags))) {
 		json_decref(doc);
 		return err_set(err, -ENOMEM, "out of memory");
@@ -266,7 +270,7 @@ static int plan_document(const char *name, json_t *summary, const struct diags *
 
 static int with_diags(void *userdata, const char *name, const char *path, config_fn fn, json_t **data, struct err *err)
 {
-	struct engine *e = engine_of(userdata, err);
+	struct engine *e = handlers_engine(userdata, err);
 	json_t *summary = NULL;
 	struct diags diags;
 	int r;
@@ -308,6 +312,7 @@ const struct control_verb handler_verbs[] = {
 	{ "stats", false, run_stats },
 	{ "table", false, run_table },
 	{ "version", false, run_version },
+	{ "flows", false, handle_flows },
 	/* Reading a file as root on behalf of a reader would show it more than it may see. */
 	{ "diff", true, run_diff },
 	{ "reload", true, run_reload },

@@ -147,13 +147,24 @@ static int run_explain(void *userdata, json_t *args, json_t **data, struct err *
 	return 0;
 }
 
+/* A table that is read in two parts: the second call must ask for the second, with what is left of the limit. */
 static int run_flows(void *userdata, json_t *args, json_t **data, struct err *err)
 {
+	const char *service = NULL;
+	int limit = -1, from = 0;
+	int r = request_unpack(args, err, "{s?s, s?i, s?i}", "service", &service, "limit", &limit, "from", &from);
+
+	if (r)
+		return r;
+	if (from && (from != 65536 || limit != 999))
+		return err_set(err, -EINVAL, "from %d, limit %d", from, limit);
 	*data = json_loads(
-		"{\"document\":\"flows\",\"flows_total\":1,\"flows\":[{\"service\":\"web\",\"backend\":"
-		"\"web1\","
-		"\"address\":\"10.0.1.11\",\"tag\":\"0xabcdef\",\"idle_s\":8,\"episode\":3,\"generation\":1,"
-		"\"valid\":true}]}",
+		from ? "{\"document\":\"flows\",\"flows_total\":2,\"flows_valid\":1,\"next\":null,\"flows\":[{"
+		       "\"service\":\"web\",\"backend\":\"web2\",\"address\":\"10.0.1.12\",\"tag\":\"0x123456\","
+		       "\"state\":\"closing\",\"idle_s\":null,\"expires_s\":12,\"generation\":4,\"valid\":false}]}" :
+		       "{\"document\":\"flows\",\"flows_total\":3,\"flows_valid\":3,\"next\":65536,\"flows\":[{"
+		       "\"service\":\"web\",\"backend\":\"web1\",\"address\":\"10.0.1.11\",\"tag\":\"0xabcdef\","
+		       "\"state\":\"open\",\"idle_s\":8,\"expires_s\":900,\"generation\":1,\"valid\":true}]}",
 		0, NULL);
 	return 0;
 }
