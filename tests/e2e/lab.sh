@@ -142,28 +142,28 @@ lab_server() { # NUMBER
 
 # ---- servers ---------------------------------------------------------------------------------------------------
 
-# Make them backends: VIP on lo, sysctls, decapsulation.
+# Make them backends: VIP on lo, sysctls, MSS, decapsulation. By the XDP program, so that it does not matter which
+# tunnels this kernel has.
 lab_backends_setup() {
   local i
   for i in "${SERVERS[@]}"; do
-    lab_backend_setup "$i"
+    backend_ctl setup "$i"
   done
 }
 
-lab_backend_setup() { # NAME
-  at "$1" sysctl -qw net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2 \
-    net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0
-  ip -n "$1" address add "$VIP4/32" dev lo
-  ip -n "$1" address add "$VIP6/128" dev lo nodad
-  [ "$LAB_SHAPE" = l3 ] || return 0
-  local dir=/sys/fs/bpf/$1 one='hex 1 0 0 0'
-  # shellcheck disable=SC2086 # words, wanted
-  {
-    bpftool prog loadall "$LBD_BUILD/bpf/decap.bpf.o" "$dir" type xdp pinmaps "$dir"
-    bpftool map update pinned "$dir/vips" key hex 0 0 0 0 0 0 0 0 0 0 ff ff a 63 0 1 value $one
-    bpftool map update pinned "$dir/vips" key hex fd 99 0 0 0 0 0 0 0 0 0 0 0 0 0 1 value $one
+backend_ctl() { # setup|check|undo NAME [OPTION...]: lbctl's verb, with the words that go with this lab
+  local verb=backend-$1 name=$2 mode=${LAB_FORWARD:-ipip}
+  shift 2
+  local -a words=(--state "$LAB/$name/backend.json")
+  [ "$verb" = backend-undo ] || words+=(--pin-dir "/sys/fs/bpf/$name")
+  if [ "$verb" = backend-setup ]; then
+    [ "$LAB_SHAPE" = l3 ] || mode=l2
+    words+=(--vip "$VIP4,$VIP6" --interface eth0 --mode "$mode" --decap xdp)
+  fi
+  at "$name" "$LBCTL" "$verb" "${words[@]}" "$@" >"$LAB/$name/$verb.out" 2>&1 || {
+    cat "$LAB/$name/$verb.out" >&2
+    return 1
   }
-  at "$1" bpftool net attach xdpdrv pinned "$dir/decap_xdp_frags" dev eth0
 }
 
 lab_serve() { # every server answers on port 80 and 8080 (HTTP), 5353 (UDP echo), 9000 (trickle)

@@ -17,7 +17,9 @@ processes() { pgrep -fc "nginx: master|$LBD_BUILD/daemon/lbd" || :; }
 lab_is_up() { [ "$(processes)" -ge 5 ]; }
 wait_for 20 lab_is_up || fail "the third lab does not come up"
 inside=$(pgrep -o -f 'nginx: master')
-program=$(nsenter --target "$inside" --mount --pid bpftool prog show pinned /sys/fs/bpf/web1/decap_xdp_frags | sed -n '1s/:.*//p')
+link=/sys/fs/bpf/web1/eth0/link
+program=$(nsenter --target "$inside" --mount --pid bpftool link show pinned "$link" | sed -n 's/.* prog \([0-9]*\).*/\1/p')
+[ -n "$program" ] || fail "no program id for $link"
 bpftool prog show id "$program" >/dev/null || fail "the killed lab's program is not there to begin with"
 # The shell that waits outside its sandbox: whoever started the test knows this process only.
 kill -KILL "$(pgrep -f -o "bash $LAB_FILES/test_gue.sh")"
