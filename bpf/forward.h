@@ -3,6 +3,7 @@
  * forward.h - a parsed packet of a known service: slot, backend, counter, outer headers, out.
  */
 #pragma once
+#include "cold.h"
 #include "encap.h"
 #include "steer.h"
 
@@ -42,7 +43,8 @@ AI __u32 lb_pick(struct xdp_md *ctx, const struct lb_pkt *p)
 			.slot = slot,
 			.current = LB_SLOT_BIDX(word),
 			.udp = p->proto == LB_IPPROTO_UDP,
-			.tcp_flags = lb_tcp_flags(ctx, p),
+			.tcp_flags = p->passive ? 0 : lb_tcp_flags(ctx, p),
+			.peek = p->passive,
 		};
 
 		word = lb_steer(&in);
@@ -50,10 +52,10 @@ AI __u32 lb_pick(struct xdp_md *ctx, const struct lb_pkt *p)
 	return word;
 }
 
-/* Everything from the slot to the wire. */
-AI int lb_forward(struct xdp_md *ctx, const struct lb_pkt *p)
+/* From the backend to the wire. */
+AI int lb_send(struct xdp_md *ctx, const struct lb_pkt *p, __u32 bidx)
 {
-	__u32 bidx = lb_pick(ctx, p), encap, len = p->len;
+	__u32 encap, len = p->len;
 	const struct lb_backend *b = bpf_map_lookup_elem(&backends, &bidx);
 	struct lb_counter *c = bpf_map_lookup_elem(&backend_stats, &bidx);
 	bool done;
@@ -75,7 +77,7 @@ AI int lb_forward(struct xdp_md *ctx, const struct lb_pkt *p)
 		return bidx ? LB_END(XDP_DROP, DROP_NO_NEXTHOP) : LB_END(XDP_DROP, DROP_NO_BACKEND);
 	}
 	if (unlikely(len > b->mtu))
-		return LB_END(XDP_DROP, DROP_TOO_BIG);
+		return lb_go_too_big(ctx, p, b->mtu);
 	if (likely(!(b->flags & LB_BACKEND_VLAN)))
 		done = lb_encap(ctx, p, b, encap, 14);
 	else
@@ -88,4 +90,10 @@ AI int lb_forward(struct xdp_md *ctx, const struct lb_pkt *p)
 	c->packets++;
 	c->bytes += len;
 	return action;
+}
+
+/* Everything from the slot to the wire. */
+AI int lb_forward(struct xdp_md *ctx, const struct lb_pkt *p)
+{
+	return lb_send(ctx, p, lb_pick(ctx, p));
 }

@@ -1,22 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * lb.bpf.c - the programs. What they do is in the headers: pipeline.h (the common path), slow.h (the general parser).
+ * lb.bpf.c - the programs. What they do is in the headers: pipeline.h (the common path), cold_programs.h
+ * (everything rare).
  */
 #include "pipeline.h"
-#include "slow.h"
+#include "cold_programs.h"
 
 /* Attached to the interfaces. */
 SEC("xdp.frags")
 int lb_xdp(struct xdp_md *ctx)
 {
 	return lb_finish(lb_pipeline(ctx));
-}
-
-/* LB_COLD_SLOW */
-SEC("xdp.frags")
-int lb_slow(struct xdp_md *ctx)
-{
-	return lb_finish(lb_slow_path(ctx));
 }
 
 /*

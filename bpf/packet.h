@@ -18,6 +18,7 @@ struct lb_pkt {
 	__u16 tc;       /* IPv6: traffic class as it lies in a header's first 16 bits; IPv4: TOS byte */
 	__u8 proto;     /* LB_IPPROTO_TCP or LB_IPPROTO_UDP */
 	__u8 v6;
+	__u8 passive;   /* an ICMP error or a later fragment: no flow is refreshed by it, no error may answer it */
 	__u8 plain_sum; /* the L4 checksum covers all behind the IP header: TCP or UDP, no extensions, no fragment */
 };
 

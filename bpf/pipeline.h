@@ -34,7 +34,7 @@ AI int lb_plain4(struct xdp_md *ctx, void *data, void *end)
 	p.proto = *(const volatile __u8 *)(data + 23);
 	/* No options, no fragment (reserved and DF bits are of no matter). */
 	if ((head & 0xff3f0000000000ffull) != 0x45 || !lb_is_l4(p.proto))
-		return lb_go_cold(ctx, LB_COLD_SLOW);
+		return p.proto == LB_IPPROTO_ICMP ? lb_go_cold(ctx, LB_COLD_ICMP) : lb_go_cold(ctx, LB_COLD_SLOW);
 	daddr = LB_LOAD32(data + 30);
 	ports = LB_LOAD32(data + 34);
 	src = (__u64)LB_LOAD32(data + 26) | (__u64)(ports & 0xffff) << 32;
@@ -69,7 +69,7 @@ AI int lb_plain6(struct xdp_md *ctx, void *data, void *end)
 	head = LB_LOAD64(data + 14); /* version, class, flow label, payload length, next header, hop limit */
 	p.proto = head >> 48 & 0xff;
 	if ((head & 0xf0) != 0x60 || !lb_is_l4(p.proto))
-		return lb_go_cold(ctx, LB_COLD_SLOW);
+		return p.proto == LB_IPPROTO_ICMPV6 ? lb_go_cold(ctx, LB_COLD_ICMP) : lb_go_cold(ctx, LB_COLD_SLOW);
 	src_hi = LB_LOAD64(data + 22);
 	src_lo = LB_LOAD64(data + 30);
 	vip_hi = LB_LOAD64(data + 38);

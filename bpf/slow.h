@@ -17,7 +17,11 @@ AI int lb_slow_path(struct xdp_md *ctx)
 		return verdict;
 	case LB_PARSED_L4:
 		break;
-	default: /* fragments, ICMP, other protocols: to the stack */
+	case LB_PARSED_ICMP:
+		return lb_go_cold(ctx, LB_COLD_ICMP);
+	case LB_PARSED_FRAGMENT:
+		return lb_go_cold(ctx, LB_COLD_FRAGMENT);
+	default: /* other protocols: to the stack */
 		return LB_END(XDP_PASS, PASS_VIP_OTHER);
 	}
 	if (lb_find(&t, &p) != LB_FOUND_SERVICE)

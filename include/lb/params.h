@@ -37,6 +37,8 @@ struct lb_params {
 	__u32 syn_mask;         /* buckets of `syn_seen` - 1 */
 	__u32 cpu_insert_budget; /* new flow entries per CPU and second, all services together */
 	__u32 features;         /* enum lb_feature */
+	__u32 echo_rate;        /* pings answered per CPU and second */
+	__u32 error_rate;       /* "too big" answered per CPU and second */
 };
 
 struct lb_params_input {
@@ -48,7 +50,10 @@ struct lb_params_input {
 	__u32 hz;           /* jiffies per second: 1e9 / the nanoseconds of clock_getres(CLOCK_MONOTONIC_COARSE) */
 	__u32 cpu_insert_budget;
 	__u32 features;
+	__u32 echo_rate;  /* 0: LB_ANSWER_RATE */
+	__u32 error_rate; /* the same */
 };
+#define LB_ANSWER_RATE 1000
 
 static inline void lb_params_init(struct lb_params *p, const struct lb_params_input *in)
 {
@@ -59,4 +64,6 @@ static inline void lb_params_init(struct lb_params *p, const struct lb_params_in
 	p->syn_mask = in->syn_buckets - 1;
 	p->cpu_insert_budget = in->cpu_insert_budget;
 	p->features = in->features;
+	p->echo_rate = in->echo_rate ? in->echo_rate : LB_ANSWER_RATE;
+	p->error_rate = in->error_rate ? in->error_rate : LB_ANSWER_RATE;
 }

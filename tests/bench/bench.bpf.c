@@ -6,7 +6,7 @@
  * are called in the same way. `nothing` measures the driver itself, which is then subtracted from every other number.
  */
 #include "pipeline.h"
-#include "slow.h"
+#include "cold_programs.h"
 #include "cfg.h"
 
 #define TARGET __attribute__((noinline, weak)) int
@@ -177,11 +177,6 @@ TARGET constant(struct xdp_md *ctx)
 }
 
 /* ---- the data path -------------------------------------------------------------------------------------------- */
-
-SEC("xdp.frags") int lb_slow(struct xdp_md *ctx)
-{
-	return lb_finish(lb_slow_path(ctx));
-}
 
 TARGET balancer(struct xdp_md *ctx)
 {

@@ -56,6 +56,8 @@ struct fixture_options {
 	__u32 cpu_insert_budget; /* 0 = plenty */
 	__u32 rules_off;         /* enum lb_rule */
 	__u32 clock_speed;       /* 0: the LB clock runs as it should, else so many times as fast */
+	__u32 echo_rate;         /* 0: the default */
+	__u32 error_rate;
 	bool clock_stands;       /* the LB clock is always 0: time passes by ageing what is stored */
 };
 
@@ -121,6 +123,8 @@ static inline void fixture_up(struct fixture *f, const struct fixture_options *o
 		.hz = fixture_hz(),
 		.cpu_insert_budget = o && o->cpu_insert_budget ? o->cpu_insert_budget : 1000000,
 		.features = o ? o->features : 0,
+		.echo_rate = o ? o->echo_rate : 0,
+		.error_rate = o ? o->error_rate : 0,
 	};
 	int err;
 
