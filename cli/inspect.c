@@ -74,9 +74,21 @@ static void print_steps(const json_t *doc)
 	}
 }
 
+static void print_warnings(const json_t *doc, struct lbctl *ctx)
+{
+	size_t i;
+	json_t *w;
+
+	json_array_foreach (json_object_get(doc, "warnings"), i, w) {
+		fputs(ctx->colour ? "\033[33mwarning\033[0m     " : "warning     ", stdout);
+		show_text(json_is_string(w) ? json_string_value(w) : "", stdout);
+		fputc('\n', stdout);
+	}
+}
+
 static void print_explain(const json_t *doc, struct lbctl *ctx)
 {
-	const json_t *b = json_object_get(doc, "backend");
+	const json_t *b = json_object_get(doc, "backend"), *f = json_object_get(doc, "frame");
 	char text[200];
 
 	print_steps(doc);
@@ -87,37 +99,76 @@ static void print_explain(const json_t *doc, struct lbctl *ctx)
 		print_field("slot", text);
 	}
 	if (json_is_object(b)) {
-		snprintf(text, sizeof(text), "%s (%s)", show_get_text(b, "name"),
-			 show_get_text(b, "address"));
+		snprintf(text, sizeof(text), "%s (%s), %s", show_get_text(b, "name"), show_get_text(b, "address"),
+			 show_get_text(b, "state"));
 		print_field("backend", text);
 	}
 	print_field("leaves as", show_get_text(doc, "encapsulation"));
+	if (json_is_object(f)) {
+		snprintf(text, sizeof(text), "%s -> %s", show_get_text(f, "source_mac"),
+			 show_get_text(f, "destination_mac"));
+		if (json_is_integer(json_object_get(f, "vlan")))
+			snprintf(text + strlen(text), sizeof(text) - strlen(text), ", VLAN %lld",
+				 (long long)show_get_int(f, "vlan"));
+		print_field("MACs", text);
+	}
 	print_field("next hop", show_get_text(doc, "nexthop"));
 	print_field("outcome", show_get_text(doc, "outcome"));
 	print_field("verdict", show_get_text(doc, "verdict"));
 	print_field("why", show_get_text(doc, "why"));
+	print_warnings(doc, ctx);
 }
 
 struct explain_options {
 	struct lbctl_words words; /* first: lbctl_parse_words() takes us for it */
-	bool syn;
+	const char *flags;
+	int size;
 };
 
 static error_t parse_explain(int key, char *arg, struct argp_state *state)
 {
 	struct explain_options *o = state->input;
+	char *end;
+	long n;
 
-	if (key != 'S')
+	switch (key) {
+	case 'S':
+		o->flags = "syn";
+		return 0;
+	case 'f':
+		o->flags = arg;
+		return 0;
+	case 'z':
+		errno = 0;
+		n = strtol(arg, &end, 10);
+		if (errno || end == arg || *end || n < 1 || n > 65535)
+			argp_error(state, "'%s' is not a size in bytes", arg);
+		o->size = (int)n;
+		return 0;
+	default:
 		return lbctl_parse_words(key, arg, state);
-	o->syn = true;
-	return 0;
+	}
+}
+
+static int ask_explain(struct lbctl *ctx, const struct explain_options *o, const struct endpoint *from,
+		       const struct endpoint *to)
+{
+	json_t *args = json_pack("{s:s, s:s, s:i, s:s, s:i, s:s*}", "protocol", o->words.word[0], "source", from->addr,
+				 "source_port", from->port ? from->port : 40000, "destination", to->addr, "port",
+				 to->port, "flags", o->flags);
+
+	if (args && o->size)
+		(void)json_object_set_new(args, "size", json_integer(o->size));
+	return client_show(ctx, "explain", args, print_explain);
 }
 
 int verb_explain(int argc, char **argv, struct lbctl *ctx)
 {
 	static const struct argp_option options[] = {
-		{"syn", 'S', NULL, 0, "The packet opens a connection (else it belongs to an established one)",
-		 0},
+		{"syn", 'S', NULL, 0, "The packet opens a connection: short for --flags syn", 0},
+		{"flags", 'f', "FLAGS", 0,
+		 "TCP flags: syn, ack, fin, rst, psh, urg, several with commas (default: ack)", 0},
+		{"size", 'z', "BYTES", 0, "Length of the IP packet (default: no payload)", 0},
 		{0},
 	};
 	static const struct argp argp = {
@@ -129,7 +180,8 @@ int verb_explain(int argc, char **argv, struct lbctl *ctx)
 		"PROTOCOL is tcp or udp. Without a source port 40000 is taken.\n\n"
 		"Examples:\n"
 		"  lbctl explain tcp 192.0.2.7:51515 203.0.113.10:443\n"
-		"  lbctl explain --syn tcp '[2001:db8:1::7]:51515' '[2001:db8::10]:443'",
+		"  lbctl explain --syn tcp '[2001:db8:1::7]:51515' '[2001:db8::10]:443'\n"
+		"  lbctl explain --size 1500 tcp 192.0.2.7 203.0.113.10:443",
 		NULL,
 		NULL,
 		NULL};
@@ -145,11 +197,7 @@ int verb_explain(int argc, char **argv, struct lbctl *ctx)
 	if (!endpoint_parse(o.words.word[2], &to) || !to.port)
 		return lbctl_fail(LBCTL_USAGE, "write 203.0.113.10:443 or '[2001:db8::10]:443'",
 				  "'%s' is not an address and port", o.words.word[2]);
-	return client_show(ctx, "explain",
-			   json_pack("{s:s, s:s, s:i, s:s, s:i, s:b}", "protocol", o.words.word[0], "source",
-				     from.addr, "source_port", from.port ? from.port : 40000, "destination",
-				     to.addr, "port", to.port, "syn", o.syn),
-			   print_explain);
+	return ask_explain(ctx, &o, &from, &to);
 }
 
 /* ---- flows ---- */

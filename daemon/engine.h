@@ -8,6 +8,7 @@
 #pragma once
 #include "core/config.h"
 #include "core/err.h"
+#include "core/explain.h"
 #include "core/flowlist.h"
 #include "core/snapshot.h"
 #include <jansson.h>
@@ -51,5 +52,10 @@ int engine_snapshot(struct engine *e, struct snapshot *out, struct err *err);
  * @out comes from flowlist_init().
  */
 int engine_list_flows(struct engine *e, const char *service, struct flowlist *out, struct err *err);
+/*
+ * Where @q (checked by explain_check()) would go now, and why. The first call loads a second instance of the program,
+ * which takes some 50 ms; later ones take about a millisecond.
+ */
+int engine_explain(struct engine *e, const struct explain_query *q, struct explain *out, struct err *err);
 const struct config *engine_config(const struct engine *e);
 bool engine_is_ready(const struct engine *e); /* steering packets */

@@ -141,6 +141,8 @@ void engine_put_unused(struct engine *e, __u16 bidx); /* nobody is this id any m
 void engine_settle_lines(struct engine *e);           /* finish changes of lines; waits for a grace period */
 
 
+/* engine_view.c */
+const struct lb_backend *engine_line(const struct engine *e, __u16 bidx); /* the line in force */
 /* engine_cmd.c */
 int engine_ready(const struct engine *e, struct err *err); /* 0, or -EBUSY and "still starting" */
 /* -ENOENT with a suggestion. */

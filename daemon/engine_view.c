@@ -17,14 +17,19 @@ static void counters_done(struct counters *c)
 	free(c->steer);
 }
 
+const struct lb_backend *engine_line(const struct engine *e, __u16 bidx)
+{
+	const struct lb_backend *line = &e->maps->backends[bidx];
+
+	return line->encap == LB_ENCAP_MOVED ? &e->maps->backend_spares[bidx] : line;
+}
+
 static void view_nexthop(const struct engine *e, const struct state_backend *b, struct snapshot_backend *out)
 {
 	const struct nexthop *nh = nexthops_get(e->nexthops, &b->addr);
-	const struct lb_backend *line = &e->maps->backends[b->bidx];
+	const struct lb_backend *line = engine_line(e, b->bidx);
 	char gw[ADDR_STRLEN];
 
-	if (line->encap == LB_ENCAP_MOVED)
-		line = &e->maps->backend_spares[b->bidx];
 	out->encap = line->encap < LB_ENCAP_MAX ? line->encap : LB_ENCAP_NONE;
 	out->mtu = line->mtu;
 	if (!nh)

@@ -313,6 +313,7 @@ const struct control_verb handler_verbs[] = {
 	{ "table", false, run_table },
 	{ "version", false, run_version },
 	{ "flows", false, handle_flows },
+	{ "explain", false, handle_explain },
 	/* Reading a file as root on behalf of a reader would show it more than it may see. */
 	{ "diff", true, run_diff },
 	{ "reload", true, run_reload },

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Looking closer: flows, against a data plane that real connections go through.
+# Looking closer: flows and explain, against a data plane that real connections go through.
 . "$(dirname "$0")/lib.sh"
 
 lab_start l3
@@ -34,3 +34,61 @@ wait_backend trickle web1 disabled
 equal "valid flows of a server that was given up" \
   "$(flows 1 trickle | jq '[.flows[] | select(.backend == "web1" and .valid)] | length')" 0
 client_stop held
+
+# ---- explain: what it says is what happens
+both enable trickle web1
+both undrain trickle web1
+wait_all_healthy
+explain() { ctl 1 explain "$@" --json; }
+for family in 4 6; do
+  if [ "$family" = 4 ]; then vip=$VIP4 host=$VIP4 src=10.0.1.2; else vip="[$VIP6]" host="[$VIP6]" src='[fd00:1::2]'; fi
+  for port in 2${family}001 2${family}002 2${family}003 2${family}004; do
+    says=$(explain --syn tcp "$src:$port" "$vip:80")
+    server=$(at client curl -sS --max-time 3 --local-port "$port" "http://$host/")
+    equal "explain IPv$family port $port" "$(jq -r .backend.name <<<"$says")" "$server"
+  done
+  equal "explain IPv$family: verdict, packet intact, service" \
+    "$(jq -r '[.verdict, .frame.intact, .service, .phase] | join(" ")' <<<"$says")" "tx true web settled"
+done
+says=$(explain tcp 10.0.1.2:1 "$VIP4:80")
+equal "explain: outer source and length" \
+  "$(jq -r 'select(.frame.encapsulation == "ip4" or .frame.encapsulation == "ip6") |
+    (.frame.source == "10.0.2.11" or .frame.source == "fd00:2::11") and .frame.length > 54' <<<"$says")" true
+equal "explain: length of the packet inside" "$(jq .frame.inner_length <<<"$says")" 40
+contains "explain: next hop" "$(jq -r .nexthop <<<"$says")" '^eth0 via'
+says=$(explain udp 10.0.1.2 "$VIP4:5353")
+equal "explain UDP" "$(jq -r '[.service, .verdict] | join(" ")' <<<"$says")" "echo tx"
+equal "packets that explain counted for the service" \
+  "$(ctl 1 services echo --json | jq '.services[].packets')" 0
+says=$(explain tcp 10.0.1.2 10.9.9.9:80)
+equal "explain: no VIP" "$(jq -r '[.outcome, .verdict, .service] | join(" ")' <<<"$says")" "pass_not_vip pass "
+says=$(explain tcp 10.0.1.2 "$VIP4:81")
+equal "explain: no such port" "$(jq -r '[.outcome, .verdict] | join(" ")' <<<"$says")" "pass_vip_other pass"
+contains "explain: the ports there are" "$(jq -r .why <<<"$says")" '80/tcp'
+says=$(explain --size 1600 tcp 10.0.1.2 "$VIP4:80")
+contains "explain: too big" "$(jq -r .outcome <<<"$says")" '_too_big$'
+contains "explain: why it is too big" "$(jq -r .why <<<"$says")" '1600 bytes do not fit'
+
+both drain web web1
+wait_backend web web1 'draining|drained'
+seen=
+for port in $(seq 42000 42200); do
+  says=$(explain tcp "10.0.1.2:$port" "$VIP4:80")
+  if [ "$(jq -r '"\(.phase) \(.alt.name)"' <<<"$says")" = "p1 web1" ]; then
+    equal "explain: an established flow stays with the drained server" "$(jq -r .backend.name <<<"$says")" web1
+    contains "explain: why" "$(jq -r .why <<<"$says")" 'previous owner'
+    contains "explain: warns of the drain" "$(jq -r '.warnings[]' <<<"$says")" 'backend web1 is drain'
+    says=$(explain --syn tcp "10.0.1.2:$port" "$VIP4:80")
+    [ "$(jq -r .backend.name <<<"$says")" != web1 ] || fail "a SYN goes to the drained server"
+    contains "explain: a SYN goes elsewhere" "$(jq -r .why <<<"$says")" 'a SYN opens'
+    seen=1
+    break
+  fi
+done
+[ -n "$seen" ] || fail "no slot of web1 in transition among 200"
+
+for bad in "tcp 10.0.1.2:1 [$VIP6]:80" "tcp 10.0.1.2:1 $VIP4:80 --flags ack,nak" "tcp 10.0.1.2:1 $VIP4:80 --size 39"; do
+  # shellcheck disable=SC2086 # words, wanted
+  message=$(ctl 1 explain $bad 2>&1) && fail "accepted: explain $bad"
+  ok "explain $bad: $(head -n 1 <<<"$message")"
+done

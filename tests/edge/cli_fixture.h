@@ -133,17 +133,18 @@ static int run_diff(void *userdata, json_t *args, json_t **data, struct err *err
 static int run_explain(void *userdata, json_t *args, json_t **data, struct err *err)
 {
 	const char *protocol, *from, *to;
-	int from_port, port, syn;
-	int r = request_unpack(args, err, "{s:s, s:s, s:i, s:s, s:i, s:b}", "protocol", &protocol, "source",
-			       &from, "source_port", &from_port, "destination", &to, "port", &port, "syn",
-			       &syn);
+	const char *flags = "";
+	int from_port, port, size = 0;
+	int r = request_unpack(args, err, "{s:s, s:s, s:i, s:s, s:i, s?s, s?i}", "protocol", &protocol,
+			       "source", &from, "source_port", &from_port, "destination", &to, "port", &port,
+			       "flags", &flags, "size", &size);
 
 	if (r)
 		return r;
 	*data = json_pack("{s:s, s:[s], s:s, s:i, s:s, s:s, s:{s:s, s:s}, s:s, s:s}", "document", "explain",
 			  "steps", "the key is found", "service", "web", "slot", 7, "phase", "settled",
 			  "hash", "0x1", "backend", "name", to, "address", from, "verdict",
-			  syn ? "tx" : "redirect", "why", protocol);
+			  !strcmp(flags, "syn") ? "tx" : "redirect", "why", size ? flags : protocol);
 	return 0;
 }
 
