@@ -15,6 +15,17 @@
  */
 #pragma once
 #include "packet.h"
+#include <stddef.h>
+
+/* The backend line's word of small fields (csum, mtu, encap, gen, tx_port, flags): one load, all of one moment. */
+#define LB_WORD_CSUM(w) ((__u32)(w) & 0xffff)
+#define LB_WORD_MTU(w) ((__u32)(w) >> 16)
+#define LB_WORD_ENCAP(w) ((__u32)((w) >> 32) & 0xff)
+#define LB_WORD_TX_PORT(w) ((__u32)((w) >> 48) & 0xff)
+#define LB_WORD_FLAGS(w) ((__u32)((w) >> 56))
+#define LB_WORD_KIND(w) ((__u32)((w) >> 32) & 0xffff00ff) /* encap, tx_port and flags */
+_Static_assert(offsetof(struct lb_backend, csum) == 48 && offsetof(struct lb_backend, flags) == 55,
+	       "one aligned word");
 
 AI __u8 lb_inner_protocol(const struct lb_pkt *p)
 {
@@ -63,12 +74,12 @@ AI void *lb_push(struct xdp_md *ctx, const struct lb_pkt *p, const struct lb_bac
 }
 
 /* Bytes 2..19 of an outer IPv4 header at @ip. */
-AI void lb_outer4(void *ip, const struct lb_backend *b, __u32 len, __u32 tos, __u32 protocol)
+AI void lb_outer4(void *ip, const struct lb_backend *b, __u64 w, __u32 len, __u32 tos, __u32 protocol)
 {
 	__u32 total = lb_swap(len);
 
 	*(__u64 *)(ip + 2) = (__u64)total | 0x40ull << 32 | 0x40ull << 48 | (__u64)protocol << 56;
-	*(__u16 *)(ip + 10) = ~lb_fold(b->csum + total + (tos << 8) + (protocol << 8));
+	*(__u16 *)(ip + 10) = ~lb_fold(LB_WORD_CSUM(w) + total + (tos << 8) + (protocol << 8));
 	*(__u64 *)(ip + 12) = b->s0;
 }
 
@@ -157,14 +168,14 @@ AI void lb_gue_header(void *udp, const struct lb_pkt *p, const struct lb_backend
 			(__u64)csum << 48;
 }
 
-AI bool lb_encap_ip4(struct xdp_md *ctx, const struct lb_pkt *p, const struct lb_backend *b, __u32 l2_out)
+AI bool lb_encap_ip4(struct xdp_md *ctx, const struct lb_pkt *p, const struct lb_backend *b, __u64 w, __u32 l2_out)
 {
 	__u32 tos = lb_tos(p);
 	void *ip = lb_push(ctx, p, b, 20, l2_out, tos << 8);
 
 	if (!ip)
 		return false;
-	lb_outer4(ip, b, p->len + 20, tos, lb_inner_protocol(p));
+	lb_outer4(ip, b, w, p->len + 20, tos, lb_inner_protocol(p));
 	return true;
 }
 
@@ -178,21 +189,21 @@ AI bool lb_encap_ip6(struct xdp_md *ctx, const struct lb_pkt *p, const struct lb
 	return true;
 }
 
-AI bool lb_encap_gue4(struct xdp_md *ctx, const struct lb_pkt *p, const struct lb_backend *b, __u32 l2_out)
+AI bool lb_encap_gue4(struct xdp_md *ctx, const struct lb_pkt *p, const struct lb_backend *b, __u64 w, __u32 l2_out)
 {
 	__u32 tos = lb_tos(p);
 	void *ip = lb_push(ctx, p, b, 28, l2_out, tos << 8);
 
 	if (!ip)
 		return false;
-	lb_outer4(ip, b, p->len + 28, tos, LB_IPPROTO_UDP);
+	lb_outer4(ip, b, w, p->len + 28, tos, LB_IPPROTO_UDP);
 	lb_gue_header(ip + 20, p, b, 0);
 	return true;
 }
 
-AI bool lb_encap_gue6(struct xdp_md *ctx, const struct lb_pkt *p, const struct lb_backend *b, __u32 l2_out)
+AI bool lb_encap_gue6(struct xdp_md *ctx, const struct lb_pkt *p, const struct lb_backend *b, __u64 w, __u32 l2_out)
 {
-	__u32 sum = lb_inner_sum(ctx, p) + b->csum + 2 * (__u32)lb_swap(p->len + 8) + lb_entropy_port(p);
+	__u32 sum = lb_inner_sum(ctx, p) + LB_WORD_CSUM(w) + 2 * (__u32)lb_swap(p->len + 8) + lb_entropy_port(p);
 	void *ip = lb_push(ctx, p, b, 48, l2_out, lb_outer6_start(p));
 	__u16 csum = ~lb_fold(sum);
 
@@ -226,15 +237,17 @@ AI bool lb_rewrite_l2(struct xdp_md *ctx, const struct lb_pkt *p, const struct l
 	return true;
 }
 
-AI bool lb_encap(struct xdp_md *ctx, const struct lb_pkt *p, const struct lb_backend *b, __u32 encap, __u32 l2_out)
+AI bool lb_encap(struct xdp_md *ctx, const struct lb_pkt *p, const struct lb_backend *b, __u64 w, __u32 l2_out)
 {
+	__u32 encap = LB_WORD_ENCAP(w);
+
 	if (encap == LB_ENCAP_IP4)
-		return lb_encap_ip4(ctx, p, b, l2_out);
+		return lb_encap_ip4(ctx, p, b, w, l2_out);
 	if (encap == LB_ENCAP_IP6)
 		return lb_encap_ip6(ctx, p, b, l2_out);
 	if (encap == LB_ENCAP_L2)
 		return lb_rewrite_l2(ctx, p, b, l2_out);
 	if (encap == LB_ENCAP_GUE4)
-		return lb_encap_gue4(ctx, p, b, l2_out);
-	return lb_encap_gue6(ctx, p, b, l2_out);
+		return lb_encap_gue4(ctx, p, b, w, l2_out);
+	return lb_encap_gue6(ctx, p, b, w, l2_out);
 }

@@ -47,7 +47,8 @@ AI int lb_plain4(struct xdp_md *ctx, void *data, void *end)
 	}
 	p.svc = *(const volatile __u64 *)&s->val;
 	p.len = lb_swap(head >> 16);
-	if (p.len < 40 || 14 + p.len > (__u32)(end - data))
+	/* At least 20 bytes of TCP, at most what the frame holds: one comparison. */
+	if (p.len - 40 > (__u32)(end - data) - LB_PLAIN4)
 		return lb_go_cold(ctx, LB_COLD_SLOW);
 	p.tc = head >> 8 & 0xff;
 	p.h = lb_hash4(&lb_params.hash, src, key);
@@ -84,7 +85,7 @@ AI int lb_plain6(struct xdp_md *ctx, void *data, void *end)
 	}
 	p.svc = *(const volatile __u64 *)&s->val;
 	p.len = lb_swap(head >> 32) + 40;
-	if (p.len < 60 || 14 + p.len > (__u32)(end - data))
+	if (p.len - 60 > (__u32)(end - data) - LB_PLAIN6)
 		return lb_go_cold(ctx, LB_COLD_SLOW);
 	p.tc = head & 0xf00f;
 	p.h = lb_hash6(&lb_params.hash, src_hi, src_lo, vip_hi, vip_lo, key | (ports & 0xffff));

@@ -83,7 +83,7 @@ static inline __attribute__((always_inline)) __u64 lb_hash6_source(const volatil
 /* The slot of a hash in a table of @m slots: multiply-shift of the low half; no division. */
 static inline __attribute__((always_inline)) __u32 lb_hash_slot(__u64 h, __u32 m)
 {
-	return (__u32)(((h & 0xffffffff) * m) >> 32);
+	return (__u32)((__u64)(__u32)h * m >> 32);
 }
 
 /*
