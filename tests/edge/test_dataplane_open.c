@@ -3,6 +3,7 @@
 #include "dataplane_env.h"
 
 #include <bpf/btf.h>
+#include <net/if.h>
 
 static void test_new(void **state)
 {
@@ -153,6 +154,36 @@ static void test_adopt_after_kill(void **state)
 	dataplane_close(d);
 }
 
+static __u32 cold_program(void)
+{
+	int fd = bpf_obj_get(PIN_DIR "/cold");
+	__u32 zero = 0, id = 0;
+
+	assert_true(fd >= 0);
+	assert_int_equal(bpf_map_lookup_elem(fd, &zero, &id), 0);
+	close(fd);
+	return id;
+}
+
+/* The program that packets run goes on calling its own parts until it is replaced as a whole. */
+static void test_tail_calls_change_with_commit(void **state)
+{
+	struct dataplane_options o = env_options();
+	struct dataplane *d = env_open(&o, false);
+	__u32 before;
+
+	env_commit(d);
+	dataplane_close(d);
+	before = cold_program();
+	assert_int_not_equal(before, 0);
+	d = env_open(&o, true);
+	assert_int_equal(cold_program(), before);
+	env_commit(d);
+	dataplane_close(d);
+	assert_int_not_equal(cold_program(), before);
+	assert_int_not_equal(cold_program(), 0);
+}
+
 static void test_smaller_wish_keeps_maps(void **state)
 {
 	struct dataplane_options o = env_options();
@@ -184,6 +215,7 @@ static void grow(struct dataplane_options *o, bool with_buckets)
 	d = env_open(o, true);
 	assert_null(dataplane_previous(d));
 	assert_filled(d, with_buckets);
+	assert_int_equal(get_backend_stats(d, 127), 22);
 	dataplane_maps(d)->slots[0].s[0] = 99;
 	assert_int_equal(dataplane_maps(old)->slots[0].s[0], 0);
 	set_backend_stats(old, 126, 24); /* packets go on counting in the old maps */
@@ -524,6 +556,7 @@ static void test_detach_all(void **state)
 	struct dataplane_options o = env_options();
 	struct dataplane *d = env_open(&o, false);
 	struct err err = {0};
+	__u32 id = 1;
 
 	sh("ip link add lb0 type veth peer name lb0p");
 	env_attach(d, "lb0");
@@ -531,8 +564,9 @@ static void test_detach_all(void **state)
 	assert_int_equal(mkdir(PIN_DIR "/next", 0700), 0); /* debris goes too */
 	assert_int_equal(mkdir(PIN_DIR "/new", 0700), 0);
 	assert_int_equal(dataplane_detach_all(PIN_DIR, &err), 0);
+	assert_int_equal(bpf_xdp_query_id((int)if_nametoindex("lb0"), 0, &id), 0);
+	assert_int_equal(id, 0); /* at once, not some time later */
 	assert_false(env_exists(PIN_DIR));
-	sh("! ip link show dev lb0 | grep -q xdp"); /* at once, not some time later */
 	assert_int_equal(dataplane_detach_all(PIN_DIR, &err), 0);
 	assert_int_equal(dataplane_detach_all("/tmp", &err), -EINVAL);
 }
@@ -543,6 +577,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_new),
 		TEST(test_adopt_after_kill),
+		TEST(test_tail_calls_change_with_commit),
 		TEST(test_smaller_wish_keeps_maps),
 		TEST(test_grow_all),
 		TEST(test_grow_slots_only),

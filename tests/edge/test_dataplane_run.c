@@ -327,9 +327,11 @@ static void test_memory(void **state)
 	dataplane_trim_lines(d);
 	print_message("maps %.1f MB; resident with the data plane open: %ld kB more, with all lines in use %ld, trimmed %ld\n",
 		      (double)dataplane_map_bytes(d) / 1e6, idle, busy, rss_kb() - before);
+#ifndef __SANITIZE_ADDRESS__ /* keeps freed memory for a while */
 	assert_true(idle < 2500);
 	assert_true(busy > idle + 5000);
 	assert_true(rss_kb() - before < idle + 500);
+#endif
 	dataplane_close(d);
 }
 

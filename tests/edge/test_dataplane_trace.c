@@ -155,6 +155,7 @@ static void test_in_transition(void **state)
 		assert_int_equal(t.bidx, 1);
 		assert_int_equal(t.steer.n[LB_STEER_SYN], 1);
 		trace(&(struct pkt_spec){.proto = 6}, &t);
+		trace(&(struct pkt_spec){.proto = 6}, &t);
 		assert_int_equal(t.bidx, 2); /* the SYN was not remembered, so the flow is an old one */
 		assert_true(t.in_transition);
 		assert_int_equal(t.steer.n[LB_STEER_MISS_ALT], 1);
