@@ -122,8 +122,9 @@ struct lb_flow_bucket *dataplane_flow_window(struct dataplane *d, __u32 first, _
 /*
  * Run the program on @frame (an Ethernet frame of 14 bytes at least) without sending it and without a trace: a second
  * instance of it runs, which shares the tables that the daemon writes and has copies of its own of all that packets
- * write (flow table, SYN filter, counters, budgets). *@verdict: XDP_*. @out of *@out_size bytes receives the frame as it
- * would leave, *@out_size its length. -ENOSPC: @out is too small. The first run loads the instance; it stays loaded.
+ * write (flow table, SYN filter, counters, budgets; of fragments it knows nothing). *@verdict: XDP_*. @out of *@out_size
+ * bytes receives the frame as it would leave, *@out_size its length. -ENOSPC: @out is too small. The first run loads the
+ * instance, which takes 0.2 s; it stays loaded.
  */
 int dataplane_test_run(struct dataplane *d, const void *frame, __u32 len, void *out, __u32 *out_size, __u32 *verdict,
 		       struct err *err);
