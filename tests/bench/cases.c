@@ -27,6 +27,7 @@ const struct bench_case bench_cases[] = {
 	{ "tcp4-ipip-transition-insert", FRAME_TCP4, LB_ENCAP_IP4, 1, 10, M1, 100, P1_INSERT, true, XDP_TX, 20, NEW },
 	{ "tcp4-ipip-transition-miss", FRAME_TCP4, LB_ENCAP_IP4, 1, 10, M1, 100, P2_MISS, false, XDP_TX, 20, FLOWS },
 	{ "tcp4-ipip-transition-syn", FRAME_SYN4, LB_ENCAP_IP4, 1, 10, M1, 100, P1_HIT, true, XDP_TX, 20, NEW },
+	{ "icmp4-error-ipip", FRAME_ICMP4, LB_ENCAP_IP4, 1, 10, M1, 0, SETTLED, false, XDP_TX, 20, FLOWS },
 	{ "pass", FRAME_OTHER4, LB_ENCAP_IP4, 1, 10, M1, 0, SETTLED, false, XDP_PASS, 0, FLOWS },
 	{ "pass-arp", FRAME_ARP, LB_ENCAP_IP4, 1, 10, M1, 0, SETTLED, false, XDP_PASS, 0, { 1, 0 } },
 	{ 0 },
