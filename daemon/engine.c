@@ -13,6 +13,7 @@
 
 #define START_WAIT_NS (1 * NSEC_PER_SEC)
 #define AGE_INTERVAL_NS (1 * NSEC_PER_SEC) /* transitions are counted in seconds */
+#define RECONCILE_BEATS 5 /* every so many seconds what is in the kernel is compared with what should be */
 #define TICK_MIN_NS (20 * NSEC_PER_MSEC)
 #define ACCURACY_US 1000 /* 0 would mean 250 ms */
 
@@ -88,6 +89,8 @@ static int on_heartbeat(sd_event_source *source, uint64_t usec, void *userdata)
 		engine_age(e);
 		engine_sweep_flows(e);
 		engine_drop_retired(e);
+		if (++e->beats % RECONCILE_BEATS == 0)
+			engine_reconcile(e);
 		(void)engine_flush(e);
 		dataplane_trim_lines(e->dp);
 	}

@@ -89,6 +89,8 @@ struct engine {
 	__u32 flows_at, flows_found;   /* the sweep's place; live entries it has found */
 	__u64 reloads, reload_failures;
 	char reload_error[160];
+	char attach_error[400]; /* last one that was logged */
+	unsigned int beats;     /* of the heartbeat */
 };
 
 __u64 engine_now(void);      /* CLOCK_MONOTONIC */
@@ -147,6 +149,10 @@ const struct lb_backend *engine_line(const struct engine *e, __u16 bidx); /* the
 int engine_ready(const struct engine *e, struct err *err); /* 0, or -EBUSY and "still starting" */
 /* -ENOENT with a suggestion. */
 int engine_find_service(const struct engine *e, const char *name, unsigned int *out, struct err *err);
+
+/* engine_reconcile.c */
+void engine_reconcile(struct engine *e); /* call every few seconds */
+void engine_repair_attachment(struct engine *e, const char *ifname);
 
 /* engine_moves.c */
 json_t *engine_moves(const struct engine *e, const struct plan *plan); /* [{"name","slots_moved","table_size"}] */

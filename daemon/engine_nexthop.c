@@ -208,17 +208,8 @@ static bool is_configured(const struct engine *e, const char *ifname)
 void engine_on_link(const char *ifname, unsigned int ifindex, bool up, void *userdata)
 {
 	struct engine *e = userdata;
-	struct err err = { 0 };
-	const char *mode = NULL;
 
 	(void)ifindex;
-	if (!e->ready || !up || !is_configured(e, ifname))
-		return;
-	if (dataplane_check(e->dp, ifname, &mode, &err) == 0 && strcmp(mode, "none"))
-		return;
-	err = (struct err){ 0 };
-	if (dataplane_attach(e->dp, ifname, &err) < 0)
-		log_err(&err);
-	else
-		engine_event(e, LOG_LEVEL_WARNING, "interface_attached", NULL, NULL, "detached", "attached", ifname);
+	if (e->ready && up && is_configured(e, ifname))
+		engine_repair_attachment(e, ifname);
 }
