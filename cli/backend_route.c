@@ -26,7 +26,6 @@ struct dump {
 	bool too_many;
 	const char *name;
 	struct nlmsghdr *found; /* copy, owned */
-	unsigned int lo;
 };
 
 static __u32 attr_u32(struct nlattr *a, __u32 otherwise)
@@ -103,6 +102,17 @@ static void take(struct dump *d, const struct nlmsghdr *h, const struct rtmsg *m
 	r->from_ra = is_from_ra(m, tb[RTA_CACHEINFO]);
 }
 
+/* lo, and the tunnel devices that decapsulate: with them come routes (::/96 by sit0) that no reply takes. */
+static bool leaves_by_no_wire(unsigned int ifindex)
+{
+	static const char *const names[] = {"lo", "tunl0", "sit0", BACKEND_TUNNEL6};
+
+	for (unsigned int i = 0; ifindex && i < sizeof(names) / sizeof(names[0]); i++)
+		if (if_nametoindex(names[i]) == ifindex)
+			return true;
+	return false;
+}
+
 static int on_route(struct nl_msg *msg, void *arg)
 {
 	struct nlattr *tb[RTA_MAX + 1];
@@ -115,7 +125,7 @@ static int on_route(struct nl_msg *msg, void *arg)
 	if (m->rtm_family != d->family || m->rtm_type != RTN_UNICAST || m->rtm_flags & RTM_F_CLONED ||
 	    attr_u32(tb[RTA_TABLE], m->rtm_table) != RT_TABLE_MAIN)
 		return NL_OK;
-	if (attr_u32(tb[RTA_OIF], 0) == d->lo || is_link_local(m, tb[RTA_DST]))
+	if (leaves_by_no_wire(attr_u32(tb[RTA_OIF], 0)) || is_link_local(m, tb[RTA_DST]))
 		return NL_OK;
 	take(d, h, m, tb);
 	return NL_OK;
@@ -129,7 +139,6 @@ static int dump_once(struct backend_host *h, struct dump *d)
 
 	if (!cb)
 		return -NLE_NOMEM;
-	d->lo = if_nametoindex("lo");
 	nl_cb_set(cb, NL_CB_VALID, NL_CB_CUSTOM, on_route, d);
 	r = nl_send_simple(h->nl, RTM_GETROUTE, NLM_F_DUMP, &m, sizeof(m));
 	if (r >= 0)

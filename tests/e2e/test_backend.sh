@@ -6,6 +6,7 @@
 
 LBD_BUILD=${LBD_BUILD:-$LBD_ROOT/build/dev}
 LBCTL=$LBD_BUILD/cli/lbctl
+E2E=$LBD_ROOT/tests/e2e
 skip() {
   say "skipped: $*"
   exit 77
@@ -14,6 +15,7 @@ skip() {
 for tool in ip jq bpftool "$PYTHON"; do
   command -v "$tool" >/dev/null || skip "needs $tool (tools/deps installs it)"
 done
+"$PYTHON" -c 'import scapy' 2>/dev/null || skip "needs scapy (tools/deps installs it)"
 sandbox_enter "$@"
 set -euo pipefail
 trap 'warn "line $LINENO: $BASH_COMMAND"' ERR
@@ -51,6 +53,7 @@ host_up() {
   ip address add fd00::2/64 dev eth0 nodad
   ip -n router address add 10.0.0.1/24 dev host
   ip -n router address add fd00::1/64 dev host nodad
+  wait_for 10 has_link_local || fail "eth0 gets no link-local address"
   # Every kind of route that must survive being changed.
   ip route add default via 10.0.0.1
   ip -6 route add default via fd00::1 mtu 1480
@@ -67,6 +70,8 @@ host_up() {
   echo 2 >/proc/sys/net/ipv4/conf/eth0/rp_filter
 }
 
+has_link_local() { [ -n "$(ip -6 -oneline address show dev eth0 scope link -tentative)" ]; }
+
 # All that could have been changed.
 picture() {
   ip -d route show table all | sort
@@ -82,7 +87,8 @@ as_before() { # WHAT
   local now
   now=$(picture)
   [ "$now" = "$before" ] || {
-    diff <(echo "$before") <(echo "$now") || :
+    echo "$before" >"$TMPDIR/before"
+    echo "$now" | diff "$TMPDIR/before" - || :
     fail "$1: the host is not as before"
   }
   [ ! -e /run/lbd/backend.json ] || fail "$1: the state file is still there"
@@ -90,6 +96,10 @@ as_before() { # WHAT
 
 SETUP=("$LBCTL" backend-setup --vip "10.99.0.1,fd99::1" --interface eth0 --mode ipip --decap xdp)
 check() { "$LBCTL" backend-check; }
+all_right() { # WHEN
+  local out
+  out=$(check 2>&1) || fail "check $1: $(grep -v ^OK <<<"$out")"
+}
 
 # ---- set up, check, undo -------------------------------------------------------------------------------------------
 
@@ -100,7 +110,7 @@ test_there_and_back() {
   contains "dry run" "$out" "would be made; nothing was touched"
   as_before "dry run"
   equal "dry run and doing say the same" "$("${SETUP[@]}" | grep -- '->')" "$(grep -- '->' <<<"$out")"
-  check >/dev/null || fail "check after setup"
+  all_right "after setup"
   equal "VIPs on lo" "$(ip -json address show lo | jq -c '[.[].addr_info[].local] - ["127.0.0.1", "::1"]')" \
     '["10.99.0.1","fd99::1"]'
   equal "effective sysctls" "$(cat /proc/sys/net/ipv4/conf/all/{arp_ignore,arp_announce,rp_filter} | tr '\n' ' ')" "1 2 0 "
@@ -147,6 +157,56 @@ print(s.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) + 12)" "$1"
   ip -n router -6 route del fd99::1
   "$LBCTL" backend-undo >/dev/null
   ok "the MSS reaches clients"
+}
+
+# Real packets in every kind of tunnel, and the answers, which must come straight from the VIP.
+unpacks() { # WHAT WANTED
+  local got server
+  "$PYTHON" "$E2E/udp_echo.py" backend 7777 10.99.0.1 fd99::1 >/dev/null 2>&1 &
+  server=$!
+  wait_for 10 listening || fail "$1: udp_echo.py does not listen"
+  got=$(in_network_namespace router "$PYTHON" "$E2E/tunnel_ask.py" host 10.0.0.2 fd00::2 10.99.0.1 fd99::1 7777 \
+    </sys/class/net/eth0/address)
+  kill "$server"
+  equal "$1: tunnels that were unpacked" "$got" "$2"
+}
+listening() { [ "$(ss -Huln 'sport = :7777' | wc -l)" = 2 ]; }
+ALL_KINDS="4-gue4 4-gue6 4in4 4in6 6-gue4 6-gue6 6in4 6in6"
+
+test_xdp_unpacks() {
+  "${SETUP[@]}" >/dev/null
+  unpacks "XDP" "$ALL_KINDS"
+  "$LBCTL" backend-undo >/dev/null
+  unpacks_nothing_without_vips
+  ok "the XDP program unpacks every kind of tunnel"
+}
+
+unpacks_nothing_without_vips() {
+  "${SETUP[@]}" --mode l2 >/dev/null
+  unpacks "no decapsulation" ""
+  "$LBCTL" backend-undo >/dev/null
+}
+
+# Where there are modules for it: on Debian's kernels, not on every machine that runs tests.
+test_kernel_unpacks() {
+  modprobe -nq ipip 2>/dev/null || [ -e /sys/module/ipip ] || {
+    say "skipped: kernel decapsulation (no module ipip)"
+    return 0
+  }
+  local kinds="4in4 4in6 6in4 6in6"
+  modprobe -a ipip sit ip6_tunnel fou # or the first setup would leave their devices behind
+  before
+  "${SETUP[@]}" --decap auto >/dev/null
+  all_right "of kernel tunnels"
+  equal "tunnels up" "$(ip -brief link show up | grep -cE '^(tunl0|sit0|lbd6)@?')" 3
+  unpacks "kernel, ipip" "$kinds"
+  "${SETUP[@]}" --decap auto --mode gue >/dev/null
+  all_right "of kernel GUE"
+  unpacks "kernel, gue" "$ALL_KINDS"
+  "$LBCTL" backend-undo >/dev/null
+  as_before "kernel tunnels"
+  equal "fou ports" "$(ip fou show; ip -6 fou show)" ""
+  ok "the kernel's tunnels unpack every kind of tunnel"
 }
 
 # The table of docs/backends.md.
@@ -196,7 +256,7 @@ test_check_names_what_is_broken() {
     equal "--json after: $break_it" \
       "$("$LBCTL" backend-check --json | jq -c '[.ok, (.checks | map(select(.ok | not)) | length)]')" "[false,1]"
     "$LBCTL" backend-setup >/dev/null
-    check >/dev/null || fail "not mended after: $break_it"
+    all_right "mended after: $break_it"
   done <<'ROWS'
 echo 0 >/proc/sys/net/ipv4/conf/all/arp_ignore|sysctl net/ipv4/conf/all/arp_ignore: 0, should be 1
 echo 0 >/proc/sys/net/ipv4/conf/all/arp_announce|sysctl net/ipv4/conf/all/arp_announce: 0, should be 2
@@ -225,12 +285,12 @@ test_other_words() {
   before
   "${SETUP[@]}" >/dev/null
   "$LBCTL" backend-setup --mode gue --gue-port 7070 --vip 10.99.0.2,fd99::1 >/dev/null
-  check >/dev/null || fail "check after a change of mode"
+  all_right "after a change of mode"
   equal "VIPs on lo" "$(ip -json address show lo | jq -c '[.[].addr_info[].local] - ["127.0.0.1", "::1"] | sort')" \
     '["10.99.0.2","fd99::1"]'
   equal "VIPs it unpacks" "$(bpftool -j map dump pinned /sys/fs/bpf/lbd-backend/eth0/vips | jq length)" 2
   "$LBCTL" backend-setup --mode l2 >/dev/null
-  check >/dev/null || fail "check after l2"
+  all_right "after l2"
   equal "decapsulation in l2" "$(find /sys/fs/bpf -name link | wc -l)" 0
   "$LBCTL" backend-undo >/dev/null
   as_before "undo"
@@ -260,7 +320,7 @@ test_interface_removed_and_back() {
   ip route flush table all >/dev/null 2>&1 || :
   host_up
   "${SETUP[@]}" >/dev/null
-  check >/dev/null || fail "check after the interface came back"
+  all_right "after the interface came back"
   "$LBCTL" backend-undo >/dev/null
   ok "the interface may go; undo cleans up"
 }
@@ -291,7 +351,7 @@ test_failure_puts_back() {
   refused 5 "10.99.0.2 is an address of eth0" "$LBCTL" backend-setup --vip 10.99.0.1,fd99::1,10.99.0.2 --mss 1000
   ip address del 10.99.0.2/32 dev eth0
   equal "after a failed change" "$(picture)" "$settled"
-  check >/dev/null || fail "check after a failed change"
+  all_right "after a failed change"
   "$LBCTL" backend-undo >/dev/null
   ok "a failure puts back what was done before it"
 }
@@ -356,7 +416,7 @@ test_killed_at_every_moment() {
     died=$((died + 1))
     if ((moment % 2)); then
       "${SETUP[@]}" >/dev/null
-      check >/dev/null || fail "moment $moment: setup again does not bring it about"
+      all_right "after moment $moment and setup again"
     fi
     "$LBCTL" backend-undo >/dev/null
     as_before "killed at moment $moment"
@@ -379,6 +439,8 @@ if [ $# -gt 0 ]; then
 fi
 test_there_and_back
 test_mss_is_announced
+test_xdp_unpacks
+test_kernel_unpacks
 test_mss_arithmetic
 test_check_names_what_is_broken
 test_other_words
