@@ -77,7 +77,7 @@ sandbox_run() {
   # In the background, so that the traps below run at once. setpriv: when this shell dies, unshare dies; --kill-child:
   # when unshare dies, process 1 of the sandbox dies, and all others with it.
   # shellcheck disable=SC2016 # expanded by the inner shell
-  LBD_SANDBOX=1 setpriv --pdeathsig KILL \
+  LBD_SANDBOX=$1 setpriv --pdeathsig KILL \
     unshare --mount --net --pid --fork --kill-child=KILL --mount-proc \
     bash -c '. "$0" && sandbox_setup && exec "$@"' "$LBD_ROOT/tools/lib.sh" "$@" <&0 &
   pid=$!
@@ -97,11 +97,15 @@ sandbox_setup() {
   export TMPDIR=/run/tmp
 }
 
-# sandbox_enter ARGUMENTS...: in a script, run this same script in a sandbox unless it is in one already.
+# Is this the run of this script inside the sandbox that it made for itself? A sandbox of somebody else, in which it may
+# have been started, does not count.
+in_own_sandbox() { [ "${LBD_SANDBOX:-}" = "$(readlink -f "$0")" ]; }
+
+# sandbox_enter ARGUMENTS...: run this same script in a sandbox of its own, unless this is that run.
 sandbox_enter() {
-  [ -z "${LBD_SANDBOX:-}" ] || return 0
   local status=0
-  sandbox_run "$0" "$@" || status=$?
+  in_own_sandbox && return
+  sandbox_run "$(readlink -f "$0")" "$@" || status=$?
   exit "$status"
 }
 
