@@ -181,6 +181,7 @@ static int adopt_backends(struct adopting *a)
 					     .forward = in->forward < LB_FORWARD_MAX ? in->forward : LB_FORWARD_IPIP };
 		memcpy(b->addr.b, in->addr, sizeof(b->addr.b));
 		addr_format(&b->addr, b->name);
+		engine_adopt_ending(a->e, (__u16)bidx);
 	}
 	return 0;
 }

@@ -177,6 +177,12 @@ static int prepare(struct engine *e, const struct config *cfg, struct state *nex
 
 /* ---- carrying out ------------------------------------------------------------------------------------------- */
 
+static void forget_ending(struct engine *e, __u16 bidx)
+{
+	e->lost[bidx] = 0;
+	__atomic_store_n(&e->maps->backend_info[bidx].ending, 0, __ATOMIC_RELEASE);
+}
+
 static void add_backend(struct engine *e, const struct plan_op *op)
 {
 	unsigned int service = (unsigned int)(op->service - e->state->services);
@@ -184,6 +190,7 @@ static void add_backend(struct engine *e, const struct plan_op *op)
 
 	/* Whatever an earlier owner of this id left in the flow table is void. */
 	e->gen[op->backend->bidx]++;
+	forget_ending(e, op->backend->bidx);
 	(void)dataplane_reset_backend_stats(e->dp, op->backend->bidx);
 	engine_write_line(e, service, backend);
 	engine_write_info(e, service, backend);
@@ -192,6 +199,7 @@ static void add_backend(struct engine *e, const struct plan_op *op)
 static void free_backend_id(struct engine *e, __u16 bidx)
 {
 	e->gen[bidx]++;
+	forget_ending(e, bidx);
 	engine_put_unused(e, bidx);
 	__atomic_store_n(&e->maps->backend_info[bidx].sid, 0, __ATOMIC_RELEASE);
 }

@@ -309,6 +309,7 @@ int engine_reload(struct engine *e, struct diags *diags, json_t **summary, struc
 	e->loaded_ns = engine_now_real();
 	detach_old(e, old);
 	rewrite_lines(e);
+	engine_policies_changed(e);
 	if (r == 0)
 		r = engine_sync_nexthops(e, e->state, err);
 	if (r == 0)

@@ -170,20 +170,25 @@ int engine_sync_probes(struct engine *e, struct err *err)
 
 /* ---- results and time ---------------------------------------------------------------------------------------------- */
 
-void engine_admission_changed(struct engine *e, unsigned int service, unsigned int backend, enum admission_state before)
+void engine_member_changed(struct engine *e, unsigned int service, unsigned int backend, enum admission_state before)
 {
 	const struct state_service *s = &e->state->services[service];
 	struct backend_rt *be = &e->rt[service].be[backend];
 
 	if (be->adm.bump_generation) {
 		be->adm.bump_generation = false;
-		e->lost[s->backends[backend].bidx] = 1; /* acted upon when the slots are written */
+		engine_end_flows(e, s->backends[backend].bidx);
 	}
 	if (be->adm.state != before) {
 		be->since_real_ns = engine_now_real();
 		engine_event(e, LOG_LEVEL_INFO, "backend_state", s, &s->backends[backend], admission_state_name(before),
 			     admission_state_name(be->adm.state), be->adm.reason);
 	}
+}
+
+void engine_admission_changed(struct engine *e, unsigned int service, unsigned int backend, enum admission_state before)
+{
+	engine_member_changed(e, service, backend, before);
 	engine_mark(e, service);
 }
 
@@ -232,4 +237,20 @@ void engine_tick_admissions(struct engine *e, __u64 *next_ns)
 		if (rt->pool.next_ns > now && (!*next_ns || rt->pool.next_ns < *next_ns))
 			*next_ns = rt->pool.next_ns;
 	}
+}
+
+void engine_policies_changed(struct engine *e)
+{
+	__u64 now = engine_now();
+
+	for (unsigned int i = 0; i < e->state->n_services; i++)
+		for (unsigned int k = 0; k < e->rt[i].n_be; k++) {
+			struct admission *a = &e->rt[i].be[k].adm;
+			enum admission_state before = a->state;
+
+			if (admission_tick(a, &e->rt[i].policy, now))
+				engine_admission_changed(e, i, k, before);
+		}
+	(void)sd_event_source_set_time(e->tick, now / 1000);
+	(void)sd_event_source_set_enabled(e->tick, SD_EVENT_ONESHOT);
 }

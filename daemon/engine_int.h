@@ -105,6 +105,12 @@ int engine_flush(struct engine *e);                      /* write the slots of e
 void engine_count(struct engine *e, unsigned int service); /* phases, from the maps */
 int engine_fill(struct engine *e, unsigned int service);  /* a new service's slots, settled */
 void engine_age(struct engine *e);                        /* let transitions end */
+/*
+ * Give up the flows of a backend: with the next write of its service's slots they lose their owner, then its generation
+ * ends. The intent stands in the maps from here on; engine_adopt_ending() takes up what a dead daemon had begun.
+ */
+void engine_end_flows(struct engine *e, __u16 bidx);
+void engine_adopt_ending(struct engine *e, __u16 bidx);
 
 /* engine_apply.c */
 /* Takes @next over in every case. When it fails before the first operation nothing is changed; else e->config is @cfg. */
@@ -132,7 +138,10 @@ void service_rt_probe(struct service_rt *rt);
 int engine_sync_probes(struct engine *e, struct err *err);
 void engine_on_probe(__u32 id, const struct health *h, enum health_event ev, void *userdata);
 void engine_tick_admissions(struct engine *e, __u64 *next_ns);
+void engine_policies_changed(struct engine *e); /* after a reload: times that count already may be longer or shorter */
 void engine_admission_changed(struct engine *e, unsigned int service, unsigned int backend, enum admission_state before);
+/* The same without marking the service: for who is writing its slots already. Nothing when nothing changed. */
+void engine_member_changed(struct engine *e, unsigned int service, unsigned int backend, enum admission_state before);
 
 /* engine_nexthop.c */
 int engine_sync_nexthops(struct engine *e, const struct state *s, struct err *err);

@@ -93,22 +93,31 @@ static int build_table(struct engine *e, const struct state_service *s, struct s
 	return 0;
 }
 
-/* Final admissions: the pool's rules, then what has no next hop serves nothing. */
-static int final_fractions(struct service_rt *rt, __u32 *fraction)
+/*
+ * Final admissions: the pool's rules, then what has no next hop serves nothing. The pool may change its members too (an
+ * ejection called off, a doubt that ends): that counts as any other change of them, with its event and its hard down.
+ */
+static int final_fractions(struct engine *e, unsigned int service, __u32 *fraction)
 {
-	_cleanup_free_ struct admission **a = calloc(rt->n_be ? rt->n_be : 1, sizeof(*a));
-	_cleanup_free_ __u32 *weight = calloc(rt->n_be ? rt->n_be : 1, sizeof(*weight));
+	struct service_rt *rt = &e->rt[service];
+	unsigned int n = rt->n_be;
+	_cleanup_free_ struct admission **a = calloc(n + 1, sizeof(*a));
+	_cleanup_free_ __u32 *weight = calloc(n + 1, sizeof(*weight));
+	_cleanup_free_ enum admission_state *before = calloc(n + 1, sizeof(*before));
 
-	if (!a || !weight)
+	if (!a || !weight || !before)
 		return -ENOMEM;
-	for (unsigned int i = 0; i < rt->n_be; i++) {
+	for (unsigned int i = 0; i < n; i++) {
 		a[i] = &rt->be[i].adm;
 		weight[i] = rt->mb[i].weight;
+		before[i] = a[i]->state;
 	}
-	admission_pool(a, weight, rt->n_be, &rt->policy, engine_now(), fraction, &rt->pool);
-	for (unsigned int i = 0; i < rt->n_be; i++)
+	admission_pool(a, weight, n, &rt->policy, engine_now(), fraction, &rt->pool);
+	for (unsigned int i = 0; i < n; i++) {
+		engine_member_changed(e, service, i, before[i]);
 		if (!rt->be[i].nexthop_ok)
 			fraction[i] = 0;
+	}
 	return 0;
 }
 
@@ -163,9 +172,30 @@ static void end_generations(struct engine *e, unsigned int i)
 			(void)dataplane_quiesce(e->dp);
 		waited = true;
 		e->lost[bidx] = 0;
+		engine_write_info(e, i, k); /* its state, so that a new daemon does not end its flows once more */
 		e->gen[bidx]++;
 		engine_write_line(e, i, k);
+		__atomic_store_n(&e->maps->backend_info[bidx].ending, 0, __ATOMIC_RELEASE);
 	}
+}
+
+void engine_end_flows(struct engine *e, __u16 bidx)
+{
+	/* Written down first: a daemon that dies on the way leaves to the next one what is still to be done. */
+	__atomic_store_n(&e->maps->backend_info[bidx].ending, LB_ENDING | (__u8)(e->gen[bidx] + 1), __ATOMIC_RELEASE);
+	e->lost[bidx] = 1;
+}
+
+void engine_adopt_ending(struct engine *e, __u16 bidx)
+{
+	struct lb_backend_info *info = &e->maps->backend_info[bidx];
+
+	if (!(info->ending & LB_ENDING))
+		return;
+	if ((__u8)info->ending == e->gen[bidx]) /* all done but for this */
+		__atomic_store_n(&info->ending, 0, __ATOMIC_RELEASE);
+	else
+		e->lost[bidx] = 1;
 }
 
 static int write_slots(struct engine *e, unsigned int i)
@@ -175,7 +205,6 @@ static int write_slots(struct engine *e, unsigned int i)
 	struct admission_pool_result pool = rt->pool;
 	struct slots_view v;
 	_cleanup_free_ __u32 *fraction = NULL;
-	__u64 digest = rt->digest;
 	bool settle;
 	int r;
 
@@ -189,7 +218,7 @@ static int write_slots(struct engine *e, unsigned int i)
 		return -ENOMEM;
 	r = view_of(e, s, &v);
 	if (r == 0)
-		r = final_fractions(rt, fraction);
+		r = final_fractions(e, i, fraction);
 	if (r == 0)
 		r = overlay_apply(rt->overlay, fraction, rt->owner);
 	if (r < 0)
@@ -200,7 +229,7 @@ static int write_slots(struct engine *e, unsigned int i)
 	slots_set_owners(&v, rt->owner, dataplane_clock_ds(e->dp), settle, &rt->counts);
 	end_generations(e, i);
 	rt->dirty = false;
-	if (rt->digest != digest)
+	if (e->maps->services[s->sid].digest != rt->digest)
 		engine_write_service(e, s, rt->digest);
 	for (unsigned int k = 0; k < rt->n_be; k++) {
 		rt->be[k].admission = fraction[k];

@@ -285,8 +285,10 @@ struct lb_backend_info {
 	__u32 state;     /* enum of core/admission.h at the last write */
 	__u32 admission; /* 0..65536 */
 	__u32 since_s;   /* CLOCK_BOOTTIME seconds of the last change of state */
-	__u64 reserved[3];
+	__u64 ending;    /* LB_ENDING | generation to come: its flows are being ended, stage by stage; else 0 */
+	__u64 reserved[2];
 };
+#define LB_ENDING 0x100u
 _Static_assert(sizeof(struct lb_backend_info) == 64, "one cache line");
 
 enum lb_forward { LB_FORWARD_IPIP, LB_FORWARD_GUE, LB_FORWARD_L2, LB_FORWARD_LOCAL, LB_FORWARD_MAX };
