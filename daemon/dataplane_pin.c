@@ -258,3 +258,43 @@ int dp_pin_finish(const char *dir, struct err *err)
 		rc = -errno;
 	return rc ? err_set(err, rc, "cannot move the pins of %s into place: %s", new, strerror(-rc)) : 0;
 }
+
+static __u32 id_of(int fd)
+{
+	/* Programs, maps: both informations have the id second. */
+	struct bpf_map_info info = {0};
+	__u32 len = sizeof(info);
+
+	return fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &len) == 0 ? info.id : 0;
+}
+
+static bool is_pinned(const struct dataplane *d, const char *name, int fd)
+{
+	char path[DP_PATH_MAX];
+	__u32 id = 0;
+	int pin;
+
+	if (dp_path(path, d->pin_dir, name))
+		return false;
+	pin = bpf_obj_get(path);
+	if (pin >= 0) {
+		id = id_of(pin);
+		close(pin);
+	}
+	return id && id == id_of(fd);
+}
+
+unsigned int dataplane_check_pins(const struct dataplane *d, char *name, size_t size)
+{
+	unsigned int bad = 0;
+
+	for (unsigned int i = 0; i <= d->n_maps; i++) {
+		const char *pin = i < d->n_maps ? d->map[i].name : "prog";
+
+		if (is_pinned(d, pin, i < d->n_maps ? d->map[i].fd : d->prog_fd))
+			continue;
+		if (!bad++)
+			snprintf(name, size, "%s", pin);
+	}
+	return bad;
+}

@@ -57,5 +57,7 @@ int engine_list_flows(struct engine *e, const char *service, struct flowlist *ou
  * which takes some 50 ms; later ones take about a millisecond.
  */
 int engine_explain(struct engine *e, const struct explain_query *q, struct explain *out, struct err *err);
+/* Is all as it must be, on this host and its network? *@data: the document of core/doctor.h. */
+int engine_doctor(struct engine *e, json_t **data, struct err *err);
 const struct config *engine_config(const struct engine *e);
 bool engine_is_ready(const struct engine *e); /* steering packets */

@@ -314,6 +314,7 @@ const struct control_verb handler_verbs[] = {
 	{ "version", false, run_version },
 	{ "flows", false, handle_flows },
 	{ "explain", false, handle_explain },
+	{ "doctor", false, handle_doctor },
 	/* Reading a file as root on behalf of a reader would show it more than it may see. */
 	{ "diff", true, run_diff },
 	{ "reload", true, run_reload },

@@ -103,3 +103,13 @@ int handle_explain(void *userdata, json_t *args, json_t **data, struct err *err)
 	r = engine_explain(e, &q, &x, err);
 	return r < 0 ? r : explain_report(&x, handlers_now_real(), data, err);
 }
+
+/* ---- doctor ------------------------------------------------------------------------------------------------------ */
+
+int handle_doctor(void *userdata, json_t *args, json_t **data, struct err *err)
+{
+	int r = request_unpack(args, err, "{}");
+	struct engine *e = r < 0 ? NULL : handlers_engine(userdata, err);
+
+	return r < 0 ? r : e ? engine_doctor(e, data, err) : -EBUSY;
+}
