@@ -110,7 +110,12 @@ AI void lb_remember(const struct lb_steer_in *in, struct lb_steer_state *s, __u3
 		return;
 	}
 	old = lb_flow_read(s->bucket, way);
-	/* Lost to another CPU: the flow's next packet tries again. */
+	/*
+	 * Since the way was chosen another CPU may have put a flow of its own there, and that must not be lost: what is
+	 * replaced is judged as it is now. The flow that finds its way taken tries again with its next packet.
+	 */
+	if (old && LB_FLOW_TAG(old) != s->tag && !lb_flow_overdue(old, s->tick))
+		return;
 	if (!lb_flow_replace(s->bucket, way, old, LB_FLOW(s->tag, bidx, gen, s->tick)))
 		return;
 	s->stats->n[LB_STEER_INSERT]++;
@@ -128,8 +133,11 @@ AI __u32 lb_steer_syn(const struct lb_steer_in *in, struct lb_steer_state *s)
 	if (!in->current)
 		return 0;
 	if (s->way < LB_FLOW_WAYS && lb_rule_on(LB_RULE_SYN_FORGETS)) {
-		*(volatile __u64 *)lb_flow_word(s->bucket, s->way) = 0;
-		s->stats->n[LB_STEER_EXPIRE]++;
+		__u64 e = lb_flow_read(s->bucket, s->way);
+
+		/* Only this flow's own word: another CPU may have used the way since it was found. */
+		if (LB_FLOW_TAG(e) == s->tag && lb_flow_replace(s->bucket, s->way, e, 0))
+			s->stats->n[LB_STEER_EXPIRE]++;
 	}
 	if (cell && lb_rule_on(LB_RULE_SYN_CELL))
 		*(volatile __u64 *)cell = LB_FLOW(s->tag, in->current, lb_gen_of(in->current), s->tick);
@@ -146,6 +154,9 @@ AI __u32 lb_steer_entry(const struct lb_steer_in *in, struct lb_steer_state *s)
 	if (s->way >= LB_FLOW_WAYS)
 		return 0;
 	e = lb_flow_read(s->bucket, s->way);
+	/* Another CPU may have used the way since it was found: then it holds somebody else's flow. */
+	if (LB_FLOW_TAG(e) != s->tag)
+		return 0;
 	life = lb_flow_life(e, s->tick, s->idle);
 	bidx = LB_FLOW_BIDX(e);
 	if (life == LB_FLOW_DEAD)
