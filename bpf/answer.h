@@ -40,6 +40,7 @@ AI bool lb_may_answer(struct xdp_md *ctx, const struct lb_tuple *t)
 	__u32 top = t->src_lo & 0xff;
 	void *data = lb_data(ctx);
 
+	lb_opaque(data); /* clang 19 infers this check from that of the IP header, which the verifier does not */
 	if (data + 12 > lb_data_end(ctx) || *(__u8 *)data & 1)
 		return false;
 	if (t->src_lo == t->vip_lo && t->src_hi == t->vip_hi)
