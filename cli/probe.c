@@ -54,10 +54,16 @@ static int64_t checks_of(const json_t *b)
 	return show_get_int(json_object_get(b, "probe"), "checks");
 }
 
-static void print_result(const json_t *b)
+static void print_result(const json_t *asked, const json_t *b)
 {
 	const json_t *probe = json_object_get(b, "probe"), *last = json_object_get(probe, "last");
 
+	if (*show_get_text(asked, "asks")) {
+		show_text(show_get_text(asked, "asks"), stdout);
+		if (json_is_integer(json_object_get(asked, "mark")))
+			fputs(", through the tunnel to this backend", stdout);
+		printf(", within %lld ms\n", (long long)show_get_int(asked, "timeout_ms"));
+	}
 	printf("%s/%s (%s): %s probe %s in %.1f ms", show_get_text(b, "service"), show_get_text(b, "name"),
 	       show_get_text(b, "address"), show_get_text(probe, "type"), show_get_text(last, "outcome"),
 	       (double)show_get_int(last, "latency_us") / 1e3);
@@ -65,7 +71,8 @@ static void print_result(const json_t *b)
 		fputs(": ", stdout);
 		show_text(show_get_text(last, "detail"), stdout);
 	}
-	printf("\nprobe state %s, backend %s", show_get_text(probe, "state"), show_get_text(b, "state"));
+	printf("\nprobe state %s (%lld of %lld probes failed), backend %s", show_get_text(probe, "state"),
+	       (long long)show_get_int(probe, "failures"), (long long)checks_of(b), show_get_text(b, "state"));
 	if (*show_get_text(b, "reason")) {
 		fputs(": ", stdout);
 		show_text(show_get_text(b, "reason"), stdout);
@@ -82,7 +89,6 @@ static int wait_for_result(struct lbctl *ctx, const char *const *word)
 	if (!r)
 		r = client_call(ctx, "probe", json_pack("{s:s, s:s}", "service", word[0], "backend", word[1]),
 				&answer);
-	json_decref(answer);
 	for (int waited = 0; !r; waited += LOOK_EVERY_MS) {
 		r = look(ctx, word, &now);
 		if (r || checks_of(now) > checks_of(before))
@@ -100,9 +106,10 @@ static int wait_for_result(struct lbctl *ctx, const char *const *word)
 		if (ctx->json)
 			show_json(now);
 		else
-			print_result(now);
+			print_result(answer, now);
 		r = strcmp(show_get_text(last, "outcome"), "ok") ? LBCTL_FAILED : LBCTL_OK;
 	}
+	json_decref(answer);
 	json_decref(before);
 	json_decref(now);
 	return r;
@@ -114,7 +121,8 @@ int verb_probe(int argc, char **argv, struct lbctl *ctx)
 		NULL,
 		lbctl_parse_words,
 		"SERVICE BACKEND",
-		"Probe a backend now, as configured, and show the result. It counts like any other.\v"
+		"Probe a backend now, as configured, and show what is asked and what came of it. It counts like any "
+		"other.\v"
 		"Exit code 5 when the probe fails. With --json the backend's entry of the \"backends\" "
 		"document.\n\n"
 		"Examples:\n"

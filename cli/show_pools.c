@@ -268,6 +268,33 @@ int verb_backends(int argc, char **argv, struct lbctl *ctx)
 
 /* ---- table ---- */
 
+/* What became of the packets that met a slot in transition, since the maps were loaded. */
+static void print_steering(const json_t *doc)
+{
+	static const struct {
+		const char *key, *words;
+	} parts[] = {
+		{"syn", "SYN"},
+		{"hit", "remembered"},
+		{"miss_alt", "unknown, to the previous owner"},
+		{"miss_new", "unknown, as their SYN"},
+		{"miss_current", "unknown, to the current owner"},
+		{"stale", "of a backend that was given up"},
+		{"insert", "flows remembered"},
+		{"expire", "flows ended"},
+		{"budget_drop", "flows not remembered: budget"},
+		{"table_full", "flows not remembered: table full"},
+	};
+	const json_t *steer = json_object_get(doc, "steering");
+
+	printf("%lld tracked flows; %lld packets met a slot in transition\n", (long long)show_get_int(doc, "flows"),
+	       (long long)show_get_int(steer, "lookup"));
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+		if (show_get_int(steer, parts[i].key))
+			printf("  %-12s %lld (%s)\n", parts[i].key, (long long)show_get_int(steer, parts[i].key),
+			       parts[i].words);
+}
+
 static void print_table(const json_t *doc, struct lbctl *ctx)
 {
 	static const struct show_column columns[] = {
@@ -279,6 +306,7 @@ static void print_table(const json_t *doc, struct lbctl *ctx)
 		{"OWN SLOTS", SHOW_RIGHT},
 		{"SERVES NOW", SHOW_RIGHT},
 		{"SHARE NOW", SHOW_RIGHT},
+		{"GEN", SHOW_RIGHT},
 		{NULL, 0},
 	};
 	const json_t *slots = json_object_get(doc, "slots");
@@ -300,12 +328,15 @@ static void print_table(const json_t *doc, struct lbctl *ctx)
 		snprintf(number, sizeof(number), "%lld", (long long)show_get_int(b, "slots"));
 		show_put_text(t, number);
 		show_put(t, show_percent(show_get_real(b, "share")));
+		snprintf(number, sizeof(number), "%lld", (long long)show_get_int(b, "generation"));
+		show_put_text(t, number);
 	}
 	show_table_print(t);
 	printf("%lld slots: %lld settled, %lld in their grace time, %lld after it; digest %s\n",
 	       (long long)show_get_int(doc, "table_size"), (long long)show_get_int(slots, "settled"),
 	       (long long)show_get_int(slots, "p1"), (long long)show_get_int(slots, "p2"),
 	       show_get_text(doc, "digest"));
+	print_steering(doc);
 	if (show_get_int(doc, "unserved_slots"))
 		printf("%lld slots have no backend: their packets are dropped\n",
 		       (long long)show_get_int(doc, "unserved_slots"));
@@ -320,7 +351,9 @@ int verb_table(int argc, char **argv, struct lbctl *ctx)
 		"How a service's lookup table is shared out: what each backend is due, owns and serves now.\v"
 		"DUE is the share by weight, OWN SLOTS the quota in the full table (healthy or not), SERVES "
 		"NOW what the "
-		"packets see. A failed backend's slots are with the others; nobody else's move.",
+		"packets see. A failed backend's slots are with the others; nobody else's move. GEN counts up when "
+		"a backend's flows are given up. Below: how many slots are in transition, and what became of "
+		"the packets that met one.",
 		NULL,
 		NULL,
 		NULL};

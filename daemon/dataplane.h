@@ -139,6 +139,8 @@ struct dataplane_trace {
 int dataplane_trace(struct dataplane *d, const void *frame, __u32 len, void *out, __u32 *out_size,
 		    struct dataplane_trace *trace, struct err *err);
 void dataplane_close(struct dataplane *d); /* leaves everything in place; NULL is fine */
+/* Did the kernel compile the program (else it is interpreted)? 1, 0, or -1 when it does not say. */
+int dataplane_is_jited(const struct dataplane *d);
 /* How many pinned objects are missing or not those in use; the name of one in @name. */
 unsigned int dataplane_check_pins(const struct dataplane *d, char *name, size_t size);
 /*

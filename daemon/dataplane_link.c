@@ -298,3 +298,13 @@ int dataplane_check(struct dataplane *d, const char *ifname, const char **mode, 
 		*mode = mode_word(now.mode);
 	return 0;
 }
+
+int dataplane_is_jited(const struct dataplane *d)
+{
+	struct bpf_prog_info info = {0};
+	__u32 len = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(d->prog_fd, &info, &len))
+		return -1;
+	return info.jited_prog_len > 0;
+}

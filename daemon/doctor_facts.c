@@ -31,7 +31,6 @@ void doctor_look_at_kernel(struct doctor_facts *f)
 	struct statfs fs;
 
 	f->btf = access("/sys/kernel/btf/vmlinux", R_OK) == 0;
-	f->jit = read_number("/proc/sys/net/core/bpf_jit_enable");
 	f->bpffs = statfs(f->s->pin_dir, &fs) == 0 && fs.f_type == BPF_FS_MAGIC;
 }
 

@@ -3,7 +3,7 @@
 #pragma once
 #include "core/doctor.h"
 
-/* Kernel type information, JIT, is @f->s->pin_dir on a BPF file system. */
+/* Kernel type information; is @f->s->pin_dir on a BPF file system. */
 void doctor_look_at_kernel(struct doctor_facts *f);
 /* The interface named @out->name: all but its mode. */
 void doctor_look_at_interface(struct doctor_interface *out);

@@ -42,8 +42,8 @@ int engine_diff(struct engine *e, const char *path, struct diags *diags, json_t 
 int engine_set_admin(struct engine *e, const char *service, const char *backend, enum lb_admin admin, struct err *err);
 /* @weight -1: back to the configured one. */
 int engine_set_weight(struct engine *e, const char *service, const char *backend, __s32 weight, struct err *err);
-/* Probe now, out of turn. */
-int engine_probe_now(struct engine *e, const char *service, const char *backend, struct err *err);
+/* Probe now, out of turn. *@data: what is asked, the document "probe"; the result shows in the next snapshots. */
+int engine_probe_now(struct engine *e, const char *service, const char *backend, json_t **data, struct err *err);
 
 /* A picture of everything; the caller frees it with snapshot_done(). */
 int engine_snapshot(struct engine *e, struct snapshot *out, struct err *err);

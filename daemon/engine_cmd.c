@@ -7,6 +7,8 @@
  */
 #include "engine_int.h"
 
+#include "core/report.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -116,16 +118,36 @@ int engine_set_weight(struct engine *e, const char *service, const char *backend
 	return 0;
 }
 
-int engine_probe_now(struct engine *e, const char *service, const char *backend, struct err *err)
+static const struct target_rt *find_target(const struct engine *e, __u32 id)
 {
+	for (unsigned int i = 0; i < e->n_targets; i++)
+		if (e->targets[i].t.id == id)
+			return &e->targets[i];
+	return NULL;
+}
+
+int engine_probe_now(struct engine *e, const char *service, const char *backend, json_t **data, struct err *err)
+{
+	struct report_probe what = { .now_ns = engine_now_real() };
+	const struct target_rt *target;
 	unsigned int s, b;
 	int r = find(e, service, backend, &s, &b, err);
 
 	if (r < 0)
 		return r;
-	if (!e->rt[s].be[b].target)
+	target = find_target(e, e->rt[s].be[b].target);
+	if (!e->rt[s].be[b].target || !target)
 		return err_set(err, -EINVAL, "backend %s of service %s is not probed", backend, service);
-	return prober_kick(e->prober, e->rt[s].be[b].target);
+	r = prober_kick(e->prober, target->t.id);
+	if (r < 0)
+		return err_set(err, r, "the probe can not be started: %s", strerror(-r));
+	what.service = e->state->services[s].name;
+	what.backend = e->state->services[s].backends[b].name;
+	what.spec = &target->t.spec;
+	what.addr = target->t.addr;
+	what.port = target->t.port;
+	what.mark = target->t.mark;
+	return report_probe(&what, data, err);
 }
 
 /* ---- reload ------------------------------------------------------------------------------------------------------------ */

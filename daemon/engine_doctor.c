@@ -76,6 +76,7 @@ int engine_doctor(struct engine *e, json_t **data, struct err *err)
 	f.generic_wanted = e->config->dataplane.xdp_mode == CONFIG_XDP_GENERIC;
 	f.seed_from_file = e->config->dataplane.seed_file[0] != '\0';
 	f.heartbeat_age_ms = heartbeat_age_ms(e);
+	f.jit = dataplane_is_jited(e->dp);
 	f.pins_bad = dataplane_check_pins(e->dp, f.pin_bad, sizeof(f.pin_bad));
 	doctor_look_at_kernel(&f);
 	look_at_interfaces(e, &f);

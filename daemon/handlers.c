@@ -243,7 +243,7 @@ static int run_probe(void *userdata, json_t *args, json_t **data, struct err *er
 	int r = request_unpack(args, err, "{s:s, s:s}", "service", &service, "backend", &backend);
 	struct engine *e = r < 0 ? NULL : handlers_engine(userdata, err);
 
-	return r < 0 ? r : e ? engine_probe_now(e, service, backend, err) : -EBUSY;
+	return r < 0 ? r : e ? engine_probe_now(e, service, backend, data, err) : -EBUSY;
 }
 
 /* ---- configuration ------------------------------------------------------------------------------------------------- */

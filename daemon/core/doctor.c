@@ -59,12 +59,12 @@ static void check_kernel(struct doctor *d)
 		doctor_add(d, DOCTOR_WARNING, "btf", "", "use a kernel with CONFIG_DEBUG_INFO_BTF",
 			   "/sys/kernel/btf/vmlinux is missing: the maps' types may not be known to bpftool");
 	if (d->f->jit > 0)
-		doctor_add(d, DOCTOR_OK, "jit", "", NULL, "BPF programs are compiled");
+		doctor_add(d, DOCTOR_OK, "jit", "", NULL, "the program is compiled to machine code");
 	else if (d->f->jit == 0)
 		doctor_add(d, DOCTOR_WARNING, "jit", "", "sysctl -w net.core.bpf_jit_enable=1, then restart lbd",
-			   "BPF programs are interpreted: many times slower");
+			   "the program is interpreted: many times slower");
 	else
-		doctor_add(d, DOCTOR_SKIPPED, "jit", "", NULL, "net.core.bpf_jit_enable can not be read");
+		doctor_add(d, DOCTOR_SKIPPED, "jit", "", NULL, "the kernel does not say whether the program is compiled");
 }
 
 /* ---- what is pinned, and the daemon itself -------------------------------------------------------------------------- */

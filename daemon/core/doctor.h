@@ -37,7 +37,7 @@ struct doctor_local_vip {
 struct doctor_facts {
 	const struct snapshot *s;
 	bool btf;                /* the kernel has type information of its own */
-	int jit;                 /* net.core.bpf_jit_enable; -1 unknown */
+	int jit;                 /* the program was compiled: 1, interpreted: 0; -1 unknown */
 	unsigned int pins_bad;   /* pinned objects that are missing, or not the ones in use */
 	char pin_bad[64];        /* name of one */
 	bool bpffs;              /* the pin directory lies on a BPF file system */

@@ -39,6 +39,19 @@ int report_find_service(const struct snapshot *s, const char *service, const str
 int report_find_backend(const struct snapshot_service *svc, const char *backend,
 			const struct snapshot_backend **out, json_t **details, struct err *err);
 
+/* What a probe that was just started asks, and of whom. */
+struct report_probe {
+	const char *service, *backend;
+	const struct probe_spec *spec;
+	struct lb_addr addr; /* where it connects to: the backend, or the VIP (then with a mark) */
+	__u16 port;
+	__u32 mark;
+	__u64 now_ns;
+};
+/* "GET http://10.0.1.11:80/healthz, expecting 200-299" */
+void report_probe_text(const struct probe_spec *p, const struct lb_addr *addr, __u16 port, char *buf, size_t size);
+int report_probe(const struct report_probe *r, json_t **data, struct err *err);
+
 /* {"file","errors","warnings","truncated","diagnostics":[{level,line,column,length,message,hint,text}]};
  * NULL: no memory. */
 json_t *report_diags(const struct diags *d);

@@ -103,13 +103,13 @@ static json_t *backend(const struct snapshot_service *svc, const struct snapshot
 
 static json_t *share(const struct snapshot_service *svc, const struct snapshot_backend *b, __u64 weights)
 {
-	return json_pack("{s:o, s:o, s:s, s:o, s:I, s:o, s:I, s:o, s:I, s:o}", "name", document_text(b->name),
+	return json_pack("{s:o, s:o, s:s, s:o, s:I, s:o, s:I, s:o, s:I, s:o, s:i}", "name", document_text(b->name),
 			 "address", document_addr(&b->addr), "state", admission_state_name(b->state),
 			 "admission", document_share(b->admission, 65536), "weight",
 			 (json_int_t)snapshot_weight(b), "weight_share",
 			 document_share(snapshot_weight(b), weights), "own_slots", (json_int_t)b->own_slots,
 			 "own_share", document_share(b->own_slots, svc->m), "slots", (json_int_t)b->slots,
-			 "share", document_share(b->slots, svc->m));
+			 "share", document_share(b->slots, svc->m), "generation", b->generation);
 }
 
 /* ---- documents ---- */
@@ -181,9 +181,10 @@ int report_table(const struct snapshot *s, const char *name, json_t **data, stru
 		(void)json_array_append_new(list, share(svc, &svc->backends[i], weights));
 	doc = document_new("table", 1, s->now_ns);
 	if (json_object_update_new(
-		    doc, json_pack("{s:o, s:I, s:o, s:o, s:o, s:o}", "service", document_text(svc->name),
+		    doc, json_pack("{s:o, s:I, s:o, s:o, s:I, s:o, s:o, s:o, s:o}", "service", document_text(svc->name),
 				   "table_size", (json_int_t)svc->m, "digest", document_hex64(svc->digest),
-				   "slots", slots(svc), "unserved_slots",
+				   "slots", slots(svc), "grace_s", (json_int_t)svc->grace_s, "flows",
+				   document_u64(svc->flows), "steering", report_steering(svc), "unserved_slots",
 				   document_u64(svc->m > served ? svc->m - served : 0), "backends", list))) {
 		json_decref(doc);
 		doc = NULL;

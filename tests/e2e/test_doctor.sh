@@ -17,7 +17,7 @@ matches() { grep -qE -- "$2" <<<"$(found "$1")"; }
 sound=$(doctor) || fail "doctor on a sound host: exit code $?: $(ctl 1 doctor)"
 equal "errors on a sound host" "$(jq .errors <<<"$sound")" 0
 equal "warnings on a sound host" "$(jq -c '[.checks[] | select(.status == "warning") | [.name, .object, .message]]' <<<"$sound")" '[]'
-for check in kernel btf pins heartbeat configuration seed interface rp_filter map memory service nexthop mtu health vip flow-memory; do
+for check in kernel btf jit pins heartbeat configuration seed interface rp_filter map memory service nexthop mtu health vip flow-memory; do
   jq -e --arg n "$check" '[.checks[] | select(.name == $n and .status == "ok")] | length > 0' >/dev/null <<<"$sound" ||
     fail "no check $check: $sound"
 done

@@ -92,3 +92,18 @@ for bad in "tcp 10.0.1.2:1 [$VIP6]:80" "tcp 10.0.1.2:1 $VIP4:80 --flags ack,nak"
   message=$(ctl 1 explain $bad 2>&1) && fail "accepted: explain $bad"
   ok "explain $bad: $(head -n 1 <<<"$message")"
 done
+
+# ---- what a change does, in numbers
+table=$(ctl 1 table web --json)
+at_least "table: slots in their grace time" "$(jq .slots.p1 <<<"$table")" 100
+equal "table: phases add up" "$(jq '.slots.settled + .slots.p1 + .slots.p2 == .table_size' <<<"$table")" true
+for i in $(seq 20); do at client curl -sS --max-time 3 "http://$VIP4/" >/dev/null; done
+steering='.services[] | select(.name == "web") | .steering'
+at_least "services: SYNs that met a slot in transition" \
+  "$(($(ctl 1 services --json | jq "$steering.syn") + $(ctl 2 services --json | jq "$steering.syn")))" 1
+at_least "status: memory of the maps" "$(ctl 1 status --json | jq .map_bytes)" 1000000
+
+# ---- probe: what was asked, and what came of it
+said=$(ctl 1 probe web web2)
+contains "probe says what it asks" "$said" 'GET http://\[fd00:32::2\]:80/healthz'
+contains "probe says what came of it" "$said" 'http probe ok in .*HTTP 200'

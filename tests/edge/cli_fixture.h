@@ -179,6 +179,7 @@ static int run_probe(void *userdata, json_t *args, json_t **data, struct err *er
 	if (r)
 		return r;
 	snap.services[1].backends[!strcmp(backend, "web2")].checks++;
+	*data = json_pack("{s:s, s:i, s:i}", "asks", "GET http://10.0.1.11:80/healthz", "timeout_ms", 300, "mark", 7);
 	return 0;
 }
 

@@ -212,6 +212,11 @@ static void test_backends(void **state)
 static void test_table(void **state)
 {
 	static const struct expectation want[] = {
+		{"flows", "42"},
+		{"grace_s", "900"},
+		{"steering.hit", "420"},
+		{"steering.budget_drop", "1"},
+		{"backends.0.generation", "1"},
 		{"service", "\"web\""},
 		{"unserved_slots", "0"},
 		{"backends.0.weight_share", "0.285714"},
@@ -243,6 +248,36 @@ static void test_stats(void **state)
 	assert_int_equal(json_object_size(at(doc, "outcomes")), LB_OUTCOME_MAX);
 	expect(doc, want, ARRAY_SIZE(want));
 	json_decref(doc);
+}
+
+static void test_probe(void **state)
+{
+	static const struct {
+		enum probe_type type;
+		const char *addr, *says;
+	} cases[] = {
+		{PROBE_TCP, "10.0.1.11", "TCP connection to 10.0.1.11:8080"},
+		{PROBE_TCP, "2001:db8::14", "TCP connection to [2001:db8::14]:8080"},
+		{PROBE_HTTP, "10.0.1.11", "GET http://10.0.1.11:8080/, expecting 200-399"},
+		{PROBE_HTTPS, "2001:db8::14", "GET https://[2001:db8::14]:8080/, expecting 200-399"},
+		{PROBE_UDP, "10.0.1.11", "0 bytes by UDP to 10.0.1.11:8080, expecting an answer"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct report_probe r = {.service = "web", .backend = "web1", .port = 8080, .now_ns = 1};
+		struct probe_spec spec;
+		struct err err = {0};
+		json_t *doc = NULL;
+
+		probe_spec_init(&spec, cases[i].type);
+		r.spec = &spec;
+		assert_int_equal(addr_parse(cases[i].addr, &r.addr), 0);
+		assert_int_equal(report_probe(&r, &doc, &err), 0);
+		assert_string_equal(json_string_value(at(doc, "asks")), cases[i].says);
+		assert_string_equal(json_string_value(at(doc, "address")), cases[i].addr);
+		assert_true(json_is_null(at(doc, "mark")));
+		json_decref(doc);
+	}
 }
 
 static void test_not_found(void **state)
@@ -374,6 +409,7 @@ int main(void)
 		CASE(test_backends),
 		CASE(test_table),
 		CASE(test_stats),
+		CASE(test_probe),
 		CASE(test_not_found),
 		CASE(test_find_backend),
 		CASE(test_verdicts),
