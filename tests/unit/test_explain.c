@@ -84,6 +84,19 @@ static void test_build(void **state)
 	}
 }
 
+/* A UDP checksum that comes out as 0 would say "there is none" (RFC 768): among all ports one does. */
+static void test_udp_checksum(void **state)
+{
+	struct explain_query q = query("192.0.2.7", "203.0.113.10", IPPROTO_UDP, 0, 0);
+	__u8 frame[EXPLAIN_FRAME_MAX];
+
+	for (unsigned int port = 1; port < 65536; port++) {
+		q.sport = (__u16)port;
+		(void)explain_build(&q, frame);
+		assert_true(frame[14 + 26] || frame[14 + 27]);
+	}
+}
+
 static void test_flags(void **state)
 {
 	static const struct {
@@ -369,6 +382,7 @@ static void test_document(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_udp_checksum),
 		cmocka_unit_test(test_build),	    cmocka_unit_test(test_flags),    cmocka_unit_test(test_impossible),
 		cmocka_unit_test(test_hash),	    cmocka_unit_test(test_decode),   cmocka_unit_test(test_why),
 		cmocka_unit_test(test_warnings), cmocka_unit_test(test_document),
