@@ -140,6 +140,8 @@ static int prepare_service(struct engine *e, const struct config *cfg, const str
 	if (old) {
 		rt->served = old->served;
 		rt->counts = old->counts;
+		rt->overlay_us = old->overlay_us;
+		rt->write_us = old->write_us;
 		rt->pool = old->pool;
 		rt->digest = old->digest;
 	}

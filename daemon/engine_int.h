@@ -44,6 +44,7 @@ struct service_rt {
 	__u16 *owner;              /* owned; scratch and last result, bidx per slot */
 	__u64 digest;
 	struct slots_counts counts;
+	__u32 overlay_us, write_us; /* what the last write of the slots took */
 	struct admission_pool_result pool;
 	bool table_stale; /* membership or weights changed: build T anew */
 	bool dirty;       /* slots must be written */
@@ -84,6 +85,7 @@ struct engine {
 	__u32 next_target_id;
 	sd_event_source *flush, *tick, *heartbeat, *start;
 	bool ready;
+	unsigned int known_services, known_backends; /* of `pending`: so far all have a next hop */
 	__u64 started_ns, loaded_ns; /* CLOCK_REALTIME */
 	__u32 *flows, *flows_counting; /* by sid: live entries at the last sweep; so far in this one */
 	__u32 flows_at, flows_found;   /* the sweep's place; live entries it has found */

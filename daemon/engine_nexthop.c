@@ -157,16 +157,26 @@ static void nexthop_event(struct engine *e, unsigned int service, unsigned int b
 		     nh->ok ? "resolved" : "unresolved", nh->ok ? words : nh->why);
 }
 
-/* Before the start: is there an answer for every backend of the pending state? Then there is nothing to wait for. */
-static bool all_known(const struct engine *e)
+static bool is_known(const struct engine *e, const struct lb_addr *addr)
 {
-	for (unsigned int i = 0; i < e->pending->n_services; i++)
-		for (unsigned int k = 0; k < e->pending->services[i].n_backends; k++) {
-			const struct nexthop *nh = nexthops_get(e->nexthops, &e->pending->services[i].backends[k].addr);
+	const struct nexthop *nh = nexthops_get(e->nexthops, addr);
 
-			if (!nh || !nh->ok)
+	return nh && nh->ok;
+}
+
+/*
+ * Before the start: is there an answer for every backend of the pending state? Then there is nothing to wait for. Asked
+ * after every answer, so it goes on where it stopped the last time: thousands of backends would else cost seconds.
+ */
+static bool all_known(struct engine *e)
+{
+	for (; e->known_services < e->pending->n_services; e->known_services++, e->known_backends = 0) {
+		const struct state_service *s = &e->pending->services[e->known_services];
+
+		for (; e->known_backends < s->n_backends; e->known_backends++)
+			if (!is_known(e, &s->backends[e->known_backends].addr))
 				return false;
-		}
+	}
 	return true;
 }
 

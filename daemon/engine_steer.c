@@ -205,6 +205,7 @@ static int write_slots(struct engine *e, unsigned int i)
 	struct admission_pool_result pool = rt->pool;
 	struct slots_view v;
 	_cleanup_free_ __u32 *fraction = NULL;
+	__u64 start;
 	bool settle;
 	int r;
 
@@ -219,14 +220,18 @@ static int write_slots(struct engine *e, unsigned int i)
 	r = view_of(e, s, &v);
 	if (r == 0)
 		r = final_fractions(e, i, fraction);
+	start = engine_now();
 	if (r == 0)
 		r = overlay_apply(rt->overlay, fraction, rt->owner);
 	if (r < 0)
 		return r;
+	rt->overlay_us = (__u32)((engine_now() - start) / 1000);
+	start = engine_now();
 	/* Before anybody served there is no flow to protect; UDP without tracking asks for no state at all. */
 	settle = !rt->served || (s->protocol == IPPROTO_UDP && !(s->flags & LB_SVC_UDP_TRACK));
 	rt->served |= resolve_owners(s, rt);
 	slots_set_owners(&v, rt->owner, dataplane_clock_ds(e->dp), settle, &rt->counts);
+	rt->write_us = (__u32)((engine_now() - start) / 1000);
 	end_generations(e, i);
 	rt->dirty = false;
 	if (e->maps->services[s->sid].digest != rt->digest)

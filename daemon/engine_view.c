@@ -110,6 +110,8 @@ static int view_service(const struct engine *e, unsigned int i, const struct cou
 	out->m = s->m;
 	out->digest = rt->digest;
 	out->slots = rt->counts;
+	out->overlay_us = rt->overlay_us;
+	out->write_us = rt->write_us;
 	out->panic = rt->pool.panic;
 	out->mass_failure = rt->pool.mass_failure;
 	out->grace_s = s->grace_s;

@@ -42,7 +42,7 @@ static json_t *service_backends(const struct snapshot_service *svc)
 static json_t *service(const struct snapshot_service *svc)
 {
 	return json_pack("{s:o, s:i, s:o, s:i, s:s, s:s, s:s, s:b, s:b, s:s, s:I, s:o, s:I, s:o, s:o, s:o, "
-			 "s:o, s:o, s:o}",
+			 "s:o, s:o, s:o, s:{s:I, s:I}}",
 			 "name", document_text(svc->name), "id", svc->sid, "vips", vips(svc), "port",
 			 svc->port, "protocol", report_protocol_name(svc->protocol), "state",
 			 snapshot_verdict_name(snapshot_verdict(svc)), "forward",
@@ -51,7 +51,9 @@ static json_t *service(const struct snapshot_service *svc)
 			 "table_size", (json_int_t)svc->m, "digest", document_hex64(svc->digest), "grace_s",
 			 (json_int_t)svc->grace_s, "backends", service_backends(svc), "slots", slots(svc),
 			 "flows", document_u64(svc->flows), "packets", document_u64(svc->packets), "bytes",
-			 document_u64(svc->bytes), "steering", report_steering(svc));
+			 document_u64(svc->bytes), "steering", report_steering(svc),
+			 "last_change", "overlay_us", (json_int_t)svc->overlay_us, "write_us",
+			 (json_int_t)svc->write_us);
 }
 
 /* ---- backends ---- */

@@ -51,6 +51,7 @@ struct snapshot_service {
 	__u32 m;
 	__u64 digest;
 	struct slots_counts slots;
+	__u32 overlay_us, write_us; /* the last change: computing the owners of all slots; storing them */
 	bool panic;
 	bool mass_failure;
 	__u32 grace_s;
