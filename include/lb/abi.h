@@ -284,7 +284,7 @@ struct lb_backend_info {
 	__s32 weight_override; /* -1: none */
 	__u32 state;     /* enum of core/admission.h at the last write */
 	__u32 admission; /* 0..65536 */
-	__u32 since_s;   /* CLOCK_BOOTTIME seconds of the last change of state */
+	__u32 since_s;   /* CLOCK_REALTIME seconds of the last change of state */
 	__u64 ending;    /* LB_ENDING | generation to come: its flows are being ended, stage by stage; else 0 */
 	__u64 reserved[2];
 };
