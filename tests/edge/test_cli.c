@@ -223,7 +223,7 @@ static void test_top(void **state)
 	static struct result r;
 
 	shell(*state, &r,
-	      "(sleep 1; printf s; sleep 0.3; printf p; sleep 0.3; printf q) | TERM=xterm script -qec "
+	      "(sleep 2; printf s; sleep 1; printf p; sleep 1; printf q) | TERM=xterm script -qec "
 	      "'stty rows 24 cols 110; $L top -d 0.1 web' /dev/null 2>&1");
 	assert_int_equal(r.status, 0);
 	assert_non_null(strstr(r.out, "packets/s"));
@@ -231,7 +231,7 @@ static void test_top(void **state)
 	assert_non_null(strstr(r.out, "slow-start"));
 	assert_non_null(strstr(r.out, "PAUSED"));
 	shell(*state, &r,
-	      "(sleep 0.6; kill %d; sleep 0.6; printf q) | TERM=xterm script -qec "
+	      "(sleep 2; kill %d; sleep 2; printf q) | TERM=xterm script -qec "
 	      "'stty rows 24 cols 110; $L top -d 0.1' /dev/null 2>&1",
 	      (int)((struct fake_server *)*state)->pid);
 	assert_int_equal(r.status, 0);
