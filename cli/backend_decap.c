@@ -18,8 +18,10 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <time.h>
 
 #define PATH_BYTES 256
+#define BUSY_TRIES 15 /* 0.3 s */
 
 static const char *const pins[] = {"vips", "decap_stats", "rodata"};
 
@@ -96,8 +98,12 @@ static int get(struct backend_host *h, const char *name, char value[BACKEND_VALU
 
 static void unpin(const struct backend_host *h, const char *ifname)
 {
+	_cleanup_close_ int link = open_pin(h, ifname, "link");
 	char path[PATH_BYTES];
 
+	if (link >= 0)
+		(void)bpf_link_detach(
+			link); /* at once; the kernel would do it some time after the last reference went */
 	unlink(pin_path(h, ifname, "link", path));
 	for (unsigned int i = 0; i < ARRAY_SIZE(pins); i++)
 		unlink(pin_path(h, ifname, pins[i], path));
@@ -165,14 +171,11 @@ static int pin_maps(const struct backend_host *h, const char *ifname, struct dec
 }
 
 /* A new link: native mode if the driver can, else generic. */
-static int create_link(int prog, const char *ifname, struct err *err)
+static int create_link_once(int prog, unsigned int ifindex)
 {
 	static const __u32 modes[] = {XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE};
-	unsigned int ifindex = if_nametoindex(ifname);
 	int fd = -1;
 
-	if (!ifindex)
-		return err_set(err, -ENODEV, "there is no interface '%s'", ifname);
 	for (unsigned int i = 0; i < ARRAY_SIZE(modes) && fd < 0; i++) {
 		LIBBPF_OPTS(bpf_link_create_opts, o, .flags = modes[i]);
 
@@ -180,6 +183,22 @@ static int create_link(int prog, const char *ifname, struct err *err)
 		if (fd < 0 && (errno == EBUSY || errno == EEXIST))
 			break;
 	}
+	return fd;
+}
+
+static int create_link(int prog, const char *ifname, struct err *err)
+{
+	const struct timespec moment = {.tv_nsec = 20 * 1000 * 1000};
+	unsigned int ifindex = if_nametoindex(ifname);
+	int fd, tries = 0;
+
+	if (!ifindex)
+		return err_set(err, -ENODEV, "there is no interface '%s'", ifname);
+	/* The link of a set-up that was killed before it was pinned is taken down by the kernel, but not at
+	 * once. */
+	while ((fd = create_link_once(prog, ifindex)) < 0 && (errno == EBUSY || errno == EEXIST) &&
+	       ++tries < BUSY_TRIES)
+		nanosleep(&moment, NULL);
 	if (fd >= 0)
 		return fd;
 	if (errno == EBUSY || errno == EEXIST) {

@@ -61,18 +61,6 @@ static bool module_is_loaded(const char *module)
 	return access(path, F_OK) == 0;
 }
 
-bool backend_kernel_can(struct backend_host *h, const char *ifname)
-{
-	const char *module = module_of(ifname);
-
-	return if_nametoindex(ifname) || (module && (module_is_loaded(module) || modprobe(module, true)));
-}
-
-bool backend_kernel_can_gue(struct backend_host *h)
-{
-	return module_is_loaded("fou") || modprobe("fou", true);
-}
-
 static int get_link(struct backend_host *h, unsigned int ifindex, const char *ifname, struct rtnl_link **out)
 {
 	int r = rtnl_link_get_kernel(h->nl, (int)ifindex, ifname, out);
@@ -80,6 +68,29 @@ static int get_link(struct backend_host *h, unsigned int ifindex, const char *if
 	if (r == -NLE_NODEV || r == -NLE_OBJ_NOTFOUND)
 		return -ENODEV;
 	return r < 0 ? -EIO : 0;
+}
+
+/* By netlink: if_nametoindex("tunl0") would load the module ipip, as a look at a host must not. */
+static bool link_exists(struct backend_host *h, const char *ifname)
+{
+	struct rtnl_link *link;
+
+	if (get_link(h, 0, ifname, &link))
+		return false;
+	rtnl_link_put(link);
+	return true;
+}
+
+bool backend_kernel_can(struct backend_host *h, const char *ifname)
+{
+	const char *module = module_of(ifname);
+
+	return link_exists(h, ifname) || (module && (module_is_loaded(module) || modprobe(module, true)));
+}
+
+bool backend_kernel_can_gue(struct backend_host *h)
+{
+	return module_is_loaded("fou") || modprobe("fou", true);
 }
 
 static int read_families(struct backend_host *h, struct backend_link *l, struct err *err)
@@ -184,7 +195,7 @@ static int create(struct backend_host *h, const char *name, struct err *err)
 		if (r < 0)
 			err_set(err, -EIO, "creating the tunnel device %s: %s", name, nl_geterror(r));
 	}
-	if (if_nametoindex(name))
+	if (link_exists(h, name))
 		return 0;
 	err_set(err, -ENODEV, "the kernel module %s did not bring the device %s", module, name);
 	err_hint(err, "`modprobe %s` says why; --decap xdp needs no module", module);
@@ -216,13 +227,13 @@ static int set(struct backend_host *h, const char *name, const char *value, stru
 	int r;
 
 	if (strcmp(value, BACKEND_ABSENT) != 0) {
-		if (!if_nametoindex(name) && (r = create(h, name, err)) != 0)
+		if (!link_exists(h, name) && (r = create(h, name, err)) != 0)
 			return r;
 		return change_flags(h, name, strcmp(value, "up") == 0, err);
 	}
 	/* A device that came with its module stays with it, but down, as when it came. */
 	if (strcmp(name, BACKEND_TUNNEL6) != 0)
-		return if_nametoindex(name) ? change_flags(h, name, false, err) : 0;
+		return link_exists(h, name) ? change_flags(h, name, false, err) : 0;
 	if (get_link(h, 0, name, &link))
 		return 0;
 	r = rtnl_link_delete(h->nl, link);

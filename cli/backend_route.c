@@ -102,13 +102,20 @@ static void take(struct dump *d, const struct nlmsghdr *h, const struct rtmsg *m
 	r->from_ra = is_from_ra(m, tb[RTA_CACHEINFO]);
 }
 
-/* lo, and the tunnel devices that decapsulate: with them come routes (::/96 by sit0) that no reply takes. */
+/*
+ * lo, and the tunnel devices that decapsulate: with them come routes (::/96 by sit0) that no reply takes.
+ * Asked for the name of an index: the index of a name would load the module that could bring a device of that
+ * name.
+ */
 static bool leaves_by_no_wire(unsigned int ifindex)
 {
 	static const char *const names[] = {"lo", "tunl0", "sit0", BACKEND_TUNNEL6};
+	char name[IF_NAMESIZE];
 
-	for (unsigned int i = 0; ifindex && i < sizeof(names) / sizeof(names[0]); i++)
-		if (if_nametoindex(names[i]) == ifindex)
+	if (!ifindex || !if_indextoname(ifindex, name))
+		return false;
+	for (unsigned int i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(names[i], name) == 0)
 			return true;
 	return false;
 }
