@@ -23,6 +23,12 @@ AI __u8 lb_tcp_flags(struct xdp_md *ctx, const struct lb_pkt *p)
 	return *(__u8 *)(data + at);
 }
 
+/* A TCP SYN, or any UDP packet. */
+AI bool lb_begins_flow(struct xdp_md *ctx, const struct lb_pkt *p)
+{
+	return p->proto == LB_IPPROTO_UDP || (lb_tcp_flags(ctx, p) & (LB_TCP_SYN | LB_TCP_ACK)) == LB_TCP_SYN;
+}
+
 /* The backend of the packet's slot: 0 when the slot has none. */
 AI __u32 lb_pick(struct xdp_md *ctx, const struct lb_pkt *p)
 {

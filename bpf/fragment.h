@@ -7,6 +7,7 @@
  * and to hold packets back is not possible. A sender that reuses an identification replaces what the old one had left.
  */
 #pragma once
+#include "admit.h"
 #include "forward.h"
 #include "parse.h"
 
@@ -84,10 +85,11 @@ AI void lb_fragment_keep(const struct lb_fragment_key *k, __u64 h, __u32 bidx)
 	bpf_map_update_elem(&fragments, k, &f, BPF_ANY);
 }
 
-AI int lb_fragment_later(struct xdp_md *ctx, struct lb_pkt *p, const struct lb_tuple *t,
+AI int lb_fragment_later(struct xdp_md *ctx, const struct lb_pkt *parsed, const struct lb_tuple *t,
 			 const struct lb_fragment_key *k)
 {
 	const struct lb_fragment *f = bpf_map_lookup_elem(&fragments, k);
+	struct lb_pkt p = *parsed;
 	__u32 bidx;
 
 	if (!f || lb_now_ds() - f->at_ds > LB_FRAGMENT_LIFE_DS)
@@ -97,24 +99,29 @@ AI int lb_fragment_later(struct xdp_md *ctx, struct lb_pkt *p, const struct lb_t
 		return LB_END(XDP_PASS, PASS_VIP_OTHER);
 	if (lb_gen_of(bidx) != f->gen)
 		return LB_END(XDP_DROP, DROP_FRAGMENT);
-	p->h = f->h;
-	p->proto = t->proto;
-	p->passive = 1;
-	return lb_send(ctx, p, bidx);
+	lb_opaque(p.l2_len);
+	p.l2_len &= 31;
+	p.h = f->h;
+	p.proto = t->proto;
+	p.passive = 1;
+	p.plain_sum = 0;
+	return lb_send(ctx, &p, bidx);
 }
 
-AI int lb_fragment_first(struct xdp_md *ctx, struct lb_pkt *p, struct lb_tuple *t, const struct lb_fragment_key *k)
+AI int lb_fragment_first(struct xdp_md *ctx, struct lb_view *v, const struct lb_fragment_key *k)
 {
-	enum lb_parsed found = LB_PARSED_L4;
+	struct lb_pkt *p = &v->p;
+	struct lb_tuple *t = &v->t;
+	int found = LB_PARSED_L4, verdict;
+	struct lb_pkt q;
 	__u32 bidx;
 
-	if (p->v6) {
-		struct lb_cursor c = { lb_data(ctx) + p->l4, lb_data_end(ctx) };
-
-		found = lb_walk6(ctx, &c, p, t);
-	}
-	if (found == LB_PARSED_L4)
+	if (p->v6)
+		found = lb_walk_packet(ctx, v);
+	if (found == LB_PARSED_L4) {
+		lb_opaque(p->l4);
 		found = lb_parse_l4(ctx, p, t);
+	}
 	/* RFC 7112, RFC 1858: a first fragment that keeps its ports to itself has no business. */
 	if (found == LB_PARSED_END)
 		return LB_END(XDP_DROP, DROP_TRUNCATED);
@@ -122,32 +129,39 @@ AI int lb_fragment_first(struct xdp_md *ctx, struct lb_pkt *p, struct lb_tuple *
 		lb_fragment_keep(k, 0, 0);
 		return LB_END(XDP_PASS, PASS_VIP_OTHER);
 	}
-	bidx = lb_pick(ctx, p);
+	q = *p;
+	lb_opaque(q.l2_len);
+	q.l2_len &= 31;
+	q.plain_sum = 0;
+	verdict = lb_admit(&q, t, lb_begins_flow(ctx, &q));
+	if (verdict)
+		return verdict;
+	bidx = lb_pick(ctx, &q);
 	if (bidx)
-		lb_fragment_keep(k, p->h, bidx);
-	return lb_send(ctx, p, bidx);
+		lb_fragment_keep(k, q.h, bidx);
+	return lb_send(ctx, &q, bidx);
 }
 
 AI int lb_fragment_path(struct xdp_md *ctx)
 {
 	struct lb_fragment_key k = { 0 };
-	struct lb_pkt p = { 0 };
-	struct lb_tuple t = { 0 };
-	int verdict;
+	struct lb_view *v = lb_view_new(LB_VIEW_PACKET);
 	bool first;
 
-	switch (lb_parse(ctx, &p, &t, &verdict)) {
+	if (!v)
+		return LB_END(XDP_DROP, DROP_INTERNAL);
+	switch (lb_parse_packet(ctx, v)) {
 	case LB_PARSED_END:
-		return verdict;
+		return v->verdict;
 	case LB_PARSED_FRAGMENT:
 		break;
 	default:
 		return LB_END(XDP_PASS, PASS_VIP_OTHER);
 	}
-	p.plain_sum = 0;
-	if (!lb_fragment_parse(ctx, &p, &t, &k, &first))
+	v->p.plain_sum = 0;
+	if (!lb_fragment_parse(ctx, &v->p, &v->t, &k, &first))
 		return LB_END(XDP_DROP, DROP_TRUNCATED);
-	if (!lb_fragment_matters(&p, t.proto))
+	if (!lb_fragment_matters(&v->p, v->t.proto))
 		return LB_END(XDP_PASS, PASS_VIP_OTHER);
-	return first ? lb_fragment_first(ctx, &p, &t, &k) : lb_fragment_later(ctx, &p, &t, &k);
+	return first ? lb_fragment_first(ctx, v, &k) : lb_fragment_later(ctx, &v->p, &v->t, &k);
 }

@@ -7,6 +7,7 @@
  * turned round. The error takes the flow's way as a silent segment: same slot, same rules, nothing remembered.
  */
 #pragma once
+#include "admit.h"
 #include "answer.h"
 #include "forward.h"
 #include "parse.h"
@@ -100,23 +101,29 @@ AI __u32 lb_quote4(struct xdp_md *ctx, __u32 at, const struct lb_tuple *t, struc
 AI __u32 lb_quote6(struct xdp_md *ctx, __u32 at, const struct lb_tuple *t, struct lb_tuple *flow)
 {
 	void *ip = lb_data(ctx) + at;
-	struct lb_cursor c = { ip + 40, lb_data_end(ctx) };
-	struct lb_pkt q = { .l4 = at + 40 };
+	struct lb_view *q = lb_view_new(LB_VIEW_QUOTE);
+	int found;
 
-	if (c.pos > c.end)
+	if (!q || ip + 40 > lb_data_end(ctx))
 		return 0;
 	if (*(__u8 *)ip >> 4 != 6 || LB_LOAD64(ip + 8) != t->vip_hi || LB_LOAD64(ip + 16) != t->vip_lo)
 		return 0;
-	flow->proto = *(__u8 *)(ip + 6);
 	flow->src_hi = LB_LOAD64(ip + 24);
 	flow->src_lo = LB_LOAD64(ip + 32);
-	if (lb_walk6(ctx, &c, &q, flow) != LB_PARSED_FRAGMENT)
-		return q.l4;
+	q->t.proto = *(__u8 *)(ip + 6);
+	q->p.l4 = at + 40;
+	found = lb_walk_packet(ctx, q);
+	at = q->p.l4;
+	lb_opaque(at);
+	flow->proto = q->t.proto;
+	if (found != LB_PARSED_FRAGMENT || at > LB_L4_MAX)
+		return found == LB_PARSED_L4 ? at : 0;
 	/* A first fragment has the ports, behind its fragment header. */
-	if (LB_LOAD16(c.pos + 2) & bpf_htons(0xfff8))
+	ip = lb_data(ctx) + at;
+	if (ip + 8 > lb_data_end(ctx) || LB_LOAD16(ip + 2) & bpf_htons(0xfff8))
 		return 0;
-	flow->proto = *(__u8 *)c.pos;
-	return q.l4 + 8;
+	flow->proto = *(__u8 *)ip;
+	return at + 8;
 }
 
 /* The flow that the error behind the ICMP header at p->l4 is about, as its client's packets name it. */
@@ -146,20 +153,26 @@ AI bool lb_quoted_flow(struct xdp_md *ctx, const struct lb_pkt *p, const struct 
 
 AI int lb_icmp_path(struct xdp_md *ctx)
 {
-	struct lb_tuple t = { 0 }, flow = { 0 };
-	struct lb_pkt p = { 0 };
+	struct lb_tuple flow = { 0 };
+	struct lb_view *v = lb_view_new(LB_VIEW_PACKET);
+	struct lb_pkt p;
 	int verdict;
 	void *icmp;
 	__u32 type, at;
 
-	switch (lb_parse(ctx, &p, &t, &verdict)) {
+	if (!v)
+		return LB_END(XDP_DROP, DROP_INTERNAL);
+	switch (lb_parse_packet(ctx, v)) {
 	case LB_PARSED_END:
-		return verdict;
+		return v->verdict;
 	case LB_PARSED_ICMP:
 		break;
 	default:
 		return LB_END(XDP_PASS, PASS_VIP_OTHER);
 	}
+	p = v->p;
+	lb_opaque(p.l2_len);
+	p.l2_len &= 31;
 	at = p.l4;
 	lb_opaque(at);
 	if (at > LB_L4_MAX)
@@ -169,10 +182,14 @@ AI int lb_icmp_path(struct xdp_md *ctx)
 		return LB_END(XDP_PASS, PASS_VIP_OTHER);
 	type = *(__u8 *)icmp;
 	if (type == (p.v6 ? LB_ICMP6_ECHO : LB_ICMP_ECHO) && !*(__u8 *)(icmp + 1))
-		return lb_echo(ctx, &p, &t);
-	if (!lb_is_icmp_error(&p, type) || !lb_quoted_flow(ctx, &p, &t, &flow) ||
+		return lb_echo(ctx, &p, &v->t);
+	if (!lb_is_icmp_error(&p, type) || !lb_quoted_flow(ctx, &p, &v->t, &flow) ||
 	    lb_find(&flow, &p) != LB_FOUND_SERVICE)
 		return LB_END(XDP_PASS, PASS_VIP_OTHER);
+	/* A client that is denied the service has no flow that an error could be about. */
+	verdict = lb_admit(&p, &flow, false);
+	if (verdict)
+		return verdict;
 	p.proto = flow.proto;
 	p.passive = 1;
 	p.plain_sum = 0;

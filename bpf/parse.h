@@ -126,10 +126,12 @@ AI enum lb_parsed lb_walk6(struct xdp_md *ctx, struct lb_cursor *c, struct lb_pk
 			size = (size + 1) * 8;
 		}
 		t->proto = *(__u8 *)c->pos;
-		p->l4 += size;
-		if (p->l4 > LB_L4_MAX)
+		size += p->l4;
+		p->l4 = size;
+		lb_opaque(size);
+		if (size > LB_L4_MAX)
 			return LB_PARSED_OTHER;
-		c->pos = lb_data(ctx) + p->l4;
+		c->pos = lb_data(ctx) + size;
 	}
 	return LB_PARSED_OTHER;
 }
@@ -167,12 +169,14 @@ AI enum lb_parsed lb_parse6(struct xdp_md *ctx, struct lb_cursor *c, struct lb_p
 /* The ports, when the whole transport header is there. */
 AI enum lb_parsed lb_parse_l4(struct xdp_md *ctx, struct lb_pkt *p, struct lb_tuple *t)
 {
-	__u32 need = t->proto == LB_IPPROTO_TCP ? 20 : 8;
-	void *l4 = lb_data(ctx) + p->l4;
+	__u32 need = t->proto == LB_IPPROTO_TCP ? 20 : 8, at = p->l4;
+	void *l4;
 
-	if (p->l4 > LB_L4_MAX)
+	lb_opaque(at);
+	if (at > LB_L4_MAX)
 		return LB_PARSED_OTHER;
-	if (p->l4 + need > p->l2_len + p->len || l4 + need > lb_data_end(ctx) || l4 + 4 > lb_data_end(ctx))
+	l4 = lb_data(ctx) + at;
+	if (at + need > p->l2_len + p->len || l4 + need > lb_data_end(ctx) || l4 + 4 > lb_data_end(ctx))
 		return LB_PARSED_END;
 	t->ports = LB_LOAD32(l4);
 	p->proto = t->proto;
@@ -195,4 +199,49 @@ AI enum lb_parsed lb_parse(struct xdp_md *ctx, struct lb_pkt *p, struct lb_tuple
 		return LB_PARSED_END;
 	t->v6 = p->v6;
 	return found == LB_PARSED_L4 ? lb_parse_l4(ctx, p, t) : found;
+}
+
+/* ---- for the cold programs: global functions, which the verifier looks at once and not for every path behind ------ */
+struct lb_view {
+	struct lb_pkt p;
+	struct lb_tuple t;
+	int verdict; /* with LB_PARSED_END */
+};
+
+/* Where they lie: two for each CPU, since the stack is too small for them and the calls behind. */
+enum { LB_VIEW_PACKET, LB_VIEW_QUOTE, LB_VIEWS };
+LB_PERCPU_ARRAY(views, struct lb_view, LB_VIEWS);
+
+AI struct lb_view *lb_view_new(__u32 which)
+{
+	struct lb_view *v = bpf_map_lookup_elem(&views, &which);
+
+	if (v)
+		__builtin_memset(v, 0, sizeof(*v));
+	return v;
+}
+
+/* lb_parse(); an enum lb_parsed. @v starts zeroed. */
+__noinline int lb_parse_packet(struct xdp_md *ctx, struct lb_view *v)
+{
+	if (!v)
+		return LB_PARSED_END;
+	return lb_parse(ctx, &v->p, &v->t, &v->verdict);
+}
+
+/* lb_walk6() from offset v->p.l4 on; LB_PARSED_END: cut short. */
+__noinline int lb_walk_packet(struct xdp_md *ctx, struct lb_view *v)
+{
+	struct lb_cursor c;
+	__u32 at;
+
+	if (!v)
+		return LB_PARSED_END;
+	at = v->p.l4;
+	lb_opaque(at);
+	if (at > LB_L4_MAX)
+		return LB_PARSED_OTHER;
+	c.pos = lb_data(ctx) + at;
+	c.end = lb_data_end(ctx);
+	return lb_walk6(ctx, &c, &v->p, &v->t);
 }

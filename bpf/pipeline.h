@@ -16,6 +16,9 @@
 #define LB_PLAIN4 (14 + 20 + 20)
 #define LB_PLAIN6 (14 + 40 + 20)
 
+/* Flags that ask for more than the plain steps: one test for all. */
+#define LB_SVC_CAREFUL (LB_SVC_HASH_SRC | LB_SVC_ACL | LB_SVC_LIMIT)
+
 AI bool lb_is_l4(__u32 proto)
 {
 	return proto == LB_IPPROTO_TCP || proto == LB_IPPROTO_UDP;
@@ -53,8 +56,11 @@ AI int lb_plain4(struct xdp_md *ctx, void *data, void *end)
 	p.tc = head >> 8 & 0xff;
 	p.h = lb_hash4(&lb_params.hash, src, key);
 	p.slot_h = p.h;
-	if (unlikely(LB_SVC_FLAGS(p.svc) & LB_SVC_HASH_SRC))
+	if (unlikely(LB_SVC_FLAGS(p.svc) & LB_SVC_CAREFUL)) {
+		if (LB_SVC_FLAGS(p.svc) & (LB_SVC_CAREFUL & ~LB_SVC_HASH_SRC))
+			return lb_go_cold(ctx, LB_COLD_SLOW);
 		p.slot_h = lb_hash4_source(&lb_params.hash, (__u32)src, daddr);
+	}
 	return lb_forward(ctx, &p);
 }
 
@@ -90,8 +96,11 @@ AI int lb_plain6(struct xdp_md *ctx, void *data, void *end)
 	p.tc = head & 0xf00f;
 	p.h = lb_hash6(&lb_params.hash, src_hi, src_lo, vip_hi, vip_lo, key | (ports & 0xffff));
 	p.slot_h = p.h;
-	if (unlikely(LB_SVC_FLAGS(p.svc) & LB_SVC_HASH_SRC))
+	if (unlikely(LB_SVC_FLAGS(p.svc) & LB_SVC_CAREFUL)) {
+		if (LB_SVC_FLAGS(p.svc) & (LB_SVC_CAREFUL & ~LB_SVC_HASH_SRC))
+			return lb_go_cold(ctx, LB_COLD_SLOW);
 		p.slot_h = lb_hash6_source(&lb_params.hash, src_hi, src_lo, vip_hi, vip_lo);
+	}
 	return lb_forward(ctx, &p);
 }
 

@@ -110,6 +110,11 @@ int dataplane_read_backend_stats(struct dataplane *d, struct lb_counter *out, un
 int dataplane_read_steer_stats(struct dataplane *d, struct lb_steer_stats *out, unsigned int n);
 /* Kernel memory of all maps together, as the kernel accounts it. */
 __u64 dataplane_map_bytes(const struct dataplane *d);
+/* Source prefix lists, see abi.h: set or remove one prefix (removing what is not there is fine). */
+int dataplane_acl_set(struct dataplane *d, const struct lb_acl_key *key, enum lb_acl verdict);
+int dataplane_acl_remove(struct dataplane *d, const struct lb_acl_key *key);
+/* The entry behind @key (NULL: the first) in an order of the kernel's own; -ENOENT at the end. @key need not exist. */
+int dataplane_acl_next(struct dataplane *d, const struct lb_acl_key *key, struct lb_acl_key *next);
 /* Set a backend's per-CPU counters to 0 (a bidx is being reused). */
 int dataplane_reset_backend_stats(struct dataplane *d, __u16 bidx);
 /*

@@ -46,6 +46,8 @@ const struct dp_map_spec dp_map_specs[DP_KNOWN_MAX] = {
 	[DP_FLOWS] = PACKETS(flows, SHARE, struct lb_flow_bucket, SIZE(flow_buckets), true),
 	[DP_SYN_SEEN] = PACKETS(syn_seen, SHARE, struct lb_flow_bucket, SIZE(syn_buckets), true),
 	[DP_TX_PORTS] = {.name = "tx_ports", .carry = DP_CARRY_SHARE, .size_field = -1, .pointer = -1},
+	/* By service id: under another seed ids are handed out anew. */
+	[DP_ACL] = {.name = "acl", .carry = DP_CARRY_SHARE, .size_field = -1, .pointer = -1, .keyed = true},
 };
 
 static __u32 size_of(const struct dataplane_sizes *s, ptrdiff_t field)

@@ -12,6 +12,7 @@
  *   dataplane_lines.c the side tables of the slots, mapped where they are in use
  *   dataplane_link.c  interfaces: attach, check, detach
  *   dataplane_read.c  counters, devmap, memory
+ *   dataplane_acl.c   source prefix lists
  *   dataplane_run.c   clock, grace periods, runs of the program on a given packet
  */
 #pragma once
@@ -43,6 +44,7 @@ enum dp_map_id {
 	DP_FLOWS,
 	DP_SYN_SEEN,
 	DP_TX_PORTS,
+	DP_ACL,
 	DP_KNOWN_MAX
 };
 

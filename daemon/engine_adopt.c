@@ -141,6 +141,9 @@ static void adopt_services(struct adopting *a)
 		s->grace_s = in->grace_s;
 		s->flow_idle_s = in->flow_idle_s;
 		s->udp_idle_s = in->udp_idle_s;
+		s->new_flow_limit = in->new_flow_limit;
+		s->source_limit = in->source_limit;
+		s->acl_digest = in->acl_digest;
 	}
 }
 

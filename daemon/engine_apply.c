@@ -17,9 +17,13 @@
  */
 #define INSERT_BUDGET 50000
 
-void engine_write_service(struct engine *e, const struct state_service *s, __u64 digest)
+int engine_write_service(struct engine *e, const struct state_service *s, __u64 digest)
 {
 	struct lb_service *to = &e->maps->services[s->sid];
+	int r = engine_write_acl(e, s);
+
+	if (r < 0)
+		return r;
 
 	/* Entries that are dead by the old time must not rise with the new: their tuple may have another flow by now. */
 	if (to->val && (s->flow_idle_s > to->flow_idle_s || s->udp_idle_s > to->udp_idle_s))
@@ -29,8 +33,12 @@ void engine_write_service(struct engine *e, const struct state_service *s, __u64
 	to->flow_idle_s = s->flow_idle_s;
 	to->udp_idle_s = s->udp_idle_s;
 	to->insert_budget = INSERT_BUDGET;
+	to->new_flow_limit = s->new_flow_limit;
+	to->source_limit = s->source_limit;
+	to->acl_digest = s->acl_digest;
 	to->digest = digest;
 	__atomic_store_n(&to->val, state_service_val(s), __ATOMIC_RELEASE);
+	return 0;
 }
 
 void engine_write_info(struct engine *e, unsigned int service, unsigned int backend)
@@ -216,6 +224,7 @@ static void remove_service(struct engine *e, const struct state_service *s)
 static int run_op(struct engine *e, const struct plan_op *op)
 {
 	unsigned int service = op->kind == PLAN_QUIESCE ? 0 : (unsigned int)(op->service - e->state->services);
+	int r;
 
 	switch (op->kind) {
 	case PLAN_BACKEND_ADD:
@@ -228,11 +237,10 @@ static int run_op(struct engine *e, const struct plan_op *op)
 		return 0;
 	case PLAN_SERVICE_ADD:
 	case PLAN_TABLE_REPLACE:
-		engine_write_service(e, op->service, e->rt[service].digest);
-		return engine_fill(e, service);
+		r = engine_write_service(e, op->service, e->rt[service].digest);
+		return r < 0 ? r : engine_fill(e, service);
 	case PLAN_SERVICE_CHANGE:
-		engine_write_service(e, op->service, e->rt[service].digest);
-		return 0;
+		return engine_write_service(e, op->service, e->rt[service].digest);
 	case PLAN_TABLE_UPDATE:
 		e->rt[service].dirty = true;
 		return 0;
@@ -266,7 +274,8 @@ static void adopt_lines(struct engine *e, const struct state *adopted)
 		if (!old || old->m != s->m)
 			continue;
 		engine_count(e, i);
-		engine_write_service(e, s, e->rt[i].digest);
+		if (engine_write_service(e, s, e->rt[i].digest) < 0)
+			log_error("service %s: its source prefix lists could not be written", s->name);
 		e->rt[i].dirty = true;
 		for (unsigned int k = 0; k < s->n_backends; k++)
 			if (state_find_backend(old, &s->backends[k].addr))
@@ -306,6 +315,8 @@ int engine_apply(struct engine *e, struct config *cfg, struct state *next, struc
 	}
 	if (!old_rt && r == 0)
 		(void)engine_repair_keys(e);
+	if (r == 0)
+		engine_sweep_acl(e);
 	plan_done(&plan);
 	rt_free(old_rt, n_old);
 	state_free(old_state);

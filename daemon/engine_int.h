@@ -114,10 +114,15 @@ void engine_age(struct engine *e);                        /* let transitions end
 void engine_end_flows(struct engine *e, __u16 bidx);
 void engine_adopt_ending(struct engine *e, __u16 bidx);
 
+/* engine_acl.c */
+/* Bring the prefixes of @s (in e->state) into the map; those that it no longer has are left to engine_sweep_acl(). */
+int engine_write_acl(struct engine *e, const struct state_service *s);
+void engine_sweep_acl(struct engine *e);
+
 /* engine_apply.c */
 /* Takes @next over in every case. When it fails before the first operation nothing is changed; else e->config is @cfg. */
 int engine_apply(struct engine *e, struct config *cfg, struct state *next, struct err *err);
-void engine_write_service(struct engine *e, const struct state_service *s, __u64 digest);
+int engine_write_service(struct engine *e, const struct state_service *s, __u64 digest);
 void engine_write_info(struct engine *e, unsigned int service, unsigned int backend);
 void engine_drop_retired(struct engine *e);
 /* engine_keys.c */

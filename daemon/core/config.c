@@ -24,8 +24,10 @@ void config_free(struct config *c)
 {
 	if (!c)
 		return;
-	for (unsigned int i = 0; i < c->n_services; i++)
+	for (unsigned int i = 0; i < c->n_services; i++) {
 		free(c->services[i].backends);
+		free(c->services[i].acl);
+	}
 	free(c->services);
 	free(c);
 }
@@ -66,8 +68,9 @@ static void normalise(struct config_service *s)
 static int finish_service(const struct cfg_service *draft, struct config_service *out)
 {
 	*out = draft->s;
+	out->acl = NULL;
 	out->backends = calloc(draft->n_backends, sizeof(*out->backends));
-	if (!out->backends)
+	if (!out->backends || cfg_copy_acl(&draft->s, out))
 		return -ENOMEM;
 	out->n_backends = draft->n_backends;
 	for (unsigned int i = 0; i < out->n_backends; i++)
@@ -83,8 +86,10 @@ static int finish(struct config *g, const struct cfg_services *drafts)
 	g->services = calloc(drafts->n ? drafts->n : 1, sizeof(*g->services));
 	if (!g->services)
 		return -ENOMEM;
-	for (; g->n_services < drafts->n; g->n_services++) {
-		if (finish_service(&drafts->v[g->n_services], &g->services[g->n_services]))
+	while (g->n_services < drafts->n) {
+		unsigned int i = g->n_services++; /* what it owns when it fails is freed with the rest */
+
+		if (finish_service(&drafts->v[i], &g->services[i]))
 			return -ENOMEM;
 	}
 	qsort(g->services, g->n_services, sizeof(*g->services), service_cmp);

@@ -44,6 +44,14 @@ struct config_backend {
 	enum lb_forward forward; /* never LB_FORWARD_LOCAL: which address is its own, the host knows */
 };
 
+/* A source prefix: @bits of @addr, which is 0 beyond them. IPv4: counted in ::ffff:a.b.c.d, so 96 to 128. */
+struct config_prefix {
+	struct lb_addr addr;
+	__u8 bits;
+	bool v6;
+	bool deny;
+};
+
 struct config_service {
 	char name[LB_NAME_MAX];
 	struct lb_addr vips[CONFIG_VIPS_MAX];
@@ -61,6 +69,10 @@ struct config_service {
 	__u32 grace_s;                   /* default 900, 0..86400 */
 	__u32 udp_idle_s;                /* default 60, 1..3600 */
 	__u32 panic_threshold_pct;       /* default 50; 0 = never */
+	__u32 new_flow_limit;            /* new flows per second; 0 = no limit */
+	__u32 source_limit;              /* the same for each source prefix */
+	struct config_prefix *acl;       /* owned; sorted; the longest prefix decides; NULL when there is none */
+	unsigned int n_acl;
 	struct config_backend *backends; /* owned, at least one, sorted by address; names are unique, too */
 	unsigned int n_backends;
 	struct diag_mark mark; /* where the service stands in the file */

@@ -51,6 +51,19 @@ static bool vips_equal(const struct config_service *a, const struct config_servi
 	return true;
 }
 
+static bool acl_equal(const struct config_service *a, const struct config_service *b)
+{
+	if (a->n_acl != b->n_acl)
+		return false;
+	for (unsigned int i = 0; i < a->n_acl; i++) {
+		const struct config_prefix *x = &a->acl[i], *y = &b->acl[i];
+
+		if (addr_cmp(&x->addr, &y->addr) != 0 || x->bits != y->bits || x->v6 != y->v6 || x->deny != y->deny)
+			return false;
+	}
+	return true;
+}
+
 bool config_service_equal(const struct config_service *a, const struct config_service *b)
 {
 	return strcmp(a->name, b->name) == 0 && vips_equal(a, b) && a->port == b->port &&
@@ -59,6 +72,7 @@ bool config_service_equal(const struct config_service *a, const struct config_se
 	       probe_spec_equal(&a->probe, &b->probe) && a->slow_start_ms == b->slow_start_ms &&
 	       a->drain_timeout_ms == b->drain_timeout_ms && a->grace_s == b->grace_s &&
 	       a->udp_idle_s == b->udp_idle_s && a->panic_threshold_pct == b->panic_threshold_pct &&
+	       a->new_flow_limit == b->new_flow_limit && a->source_limit == b->source_limit && acl_equal(a, b) &&
 	       backends_equal(a, b);
 }
 

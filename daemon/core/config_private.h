@@ -22,7 +22,7 @@ struct cfg_template {
 };
 
 struct cfg_service {
-	struct config_service s;      /* s.backends stays NULL */
+	struct config_service s;      /* s.backends stays NULL; s.acl is owned */
 	struct cfg_backend *backends; /* owned */
 	unsigned int n_backends;
 	bool whole; /* every backend could be read */
@@ -34,6 +34,7 @@ struct cfg_services {
 	struct cfg_service *v; /* owned */
 	unsigned int n;
 	unsigned int n_backends; /* in all services */
+	unsigned int n_prefixes; /* the same */
 	struct diag_mark mark;
 };
 void cfg_services_done(struct cfg_services *s);
@@ -84,6 +85,16 @@ void cfg_print_globals(FILE *out, const struct config *g);
 /* ---- config_addr.c --------------------------------------------------------------------------- */
 /* A literal that may be a VIP, a backend or a source. False with a diagnostic. */
 bool cfg_read_addr(struct cfg *c, const char *key, yaml_node_t *node, struct lb_addr *out);
+
+/* ---- config_acl.c ---------------------------------------------------------------------------- */
+/* `allow` or `deny` of a service, added to s->s.acl. Beyond the limit of @all nothing is kept. */
+void cfg_read_prefixes(struct cfg *c, const char *key, bool deny, yaml_node_t *node, struct cfg_services *all,
+		       struct cfg_service *s);
+/* After both: sorted, no prefix twice. @node: where to say so. */
+void cfg_finish_acl(struct cfg *c, const yaml_node_t *node, struct cfg_service *s);
+/* Give @to a copy of @from's list. -ENOMEM. */
+int cfg_copy_acl(const struct config_service *from, struct config_service *to);
+void cfg_print_acl(FILE *out, const struct config_service *s);
 
 /* ---- config_check.c: what only the whole shows ----------------------------------------------- */
 void cfg_check_service(struct cfg *c, const struct cfg_service *s);

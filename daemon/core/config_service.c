@@ -37,6 +37,8 @@ enum {
 	F_GUE_PORT,
 	F_UDP,
 	F_UDP_IDLE,
+	F_FLOW_LIMIT,
+	F_SOURCE_LIMIT,
 	F_PROBE,
 	F_MAX
 };
@@ -54,9 +56,11 @@ enum {
 				.what = "a port", .only = ON_GUE),                                      \
 	[at + F_UDP] = ROW("udp", CFG_ENUM, udp, .choices = udps, .only = ON_UDP),                      \
 	[at + F_UDP_IDLE] = ROW("udp-idle", CFG_S, udp_idle_s, .min = 1, .max = 3600, .only = ON_UDP), \
+	[at + F_FLOW_LIMIT] = ROW("new-flow-limit", CFG_UINT, new_flow_limit, .max = LB_LIMIT_MAX),     \
+	[at + F_SOURCE_LIMIT] = ROW("source-flow-limit", CFG_UINT, source_limit, .max = LB_LIMIT_MAX),  \
 	[at + F_PROBE] = { .key = "probe", .kind = CFG_NODE }
 
-enum { S_NAME, S_VIP, S_PORT, S_PROTOCOL, S_BACKENDS, S_SHARED, S_MAX = S_SHARED + F_MAX };
+enum { S_NAME, S_VIP, S_PORT, S_PROTOCOL, S_BACKENDS, S_ALLOW, S_DENY, S_SHARED, S_MAX = S_SHARED + F_MAX };
 static const struct cfg_field service_fields[S_MAX] = {
 	[S_NAME] = { "name", CFG_TEXT, true, CFG_MEMBER(config_service, name), .check = cfg_check_name,
 		     .what = CFG_NAME_HINT },
@@ -66,6 +70,8 @@ static const struct cfg_field service_fields[S_MAX] = {
 		     .what = "a port" },
 	[S_PROTOCOL] = { "protocol", CFG_ENUM, CFG_MEMBER(config_service, protocol), .choices = protocols },
 	[S_BACKENDS] = { .key = "backends", .kind = CFG_NODE, .required = true, .what = CFG_BACKENDS_HINT },
+	[S_ALLOW] = { .key = "allow", .kind = CFG_NODE },
+	[S_DENY] = { .key = "deny", .kind = CFG_NODE },
 	SHARED_FIELDS(S_SHARED),
 };
 
@@ -79,8 +85,10 @@ _Static_assert(offsetof(struct cfg_template, s) == 0, "the shared rows count fro
 
 void cfg_services_done(struct cfg_services *s)
 {
-	for (unsigned int i = 0; i < s->n; i++)
+	for (unsigned int i = 0; i < s->n; i++) {
 		free(s->v[i].backends);
+		free(s->v[i].s.acl);
+	}
 	free(s->v);
 	memset(s, 0, sizeof(*s));
 }
@@ -195,6 +203,11 @@ static void read_service(struct cfg *c, yaml_node_t *node, const struct cfg_temp
 		check_table_size(c, values[S_SHARED + F_TABLE_SIZE], s->s.table_size);
 	if (values[S_VIP])
 		read_vips(c, values[S_VIP], s);
+	if (values[S_ALLOW])
+		cfg_read_prefixes(c, "allow", false, values[S_ALLOW], all, s);
+	if (values[S_DENY])
+		cfg_read_prefixes(c, "deny", true, values[S_DENY], all, s);
+	cfg_finish_acl(c, values[S_DENY] ? values[S_DENY] : values[S_ALLOW], s);
 	if (values[S_BACKENDS])
 		cfg_read_backends(c, values[S_BACKENDS], t->weight, all, s);
 	cfg_read_service_probe(c, values[S_SHARED + F_PROBE], where, &t->s.probe, s->s.protocol, &s->s.probe);
@@ -254,6 +267,7 @@ void cfg_print_service(FILE *out, const struct config_service *s)
 	}
 	fputs("]\n", out);
 	cfg_print_fields(out, 4, &service_fields[S_PORT], 2, s, on);
+	cfg_print_acl(out, s);
 	cfg_print_fields(out, 4, &service_fields[S_SHARED], F_MAX, s, on);
 	cfg_print_probe(out, 4, &s->probe);
 	cfg_print_backends(out, s);

@@ -48,7 +48,9 @@ static bool table_changed(const struct state_service *a, const struct state_serv
 static bool settings_changed(const struct state_service *a, const struct state_service *b)
 {
 	return state_service_val(a) != state_service_val(b) || a->grace_s != b->grace_s ||
-	       a->flow_idle_s != b->flow_idle_s || a->udp_idle_s != b->udp_idle_s;
+	       a->flow_idle_s != b->flow_idle_s || a->udp_idle_s != b->udp_idle_s ||
+	       a->new_flow_limit != b->new_flow_limit || a->source_limit != b->source_limit ||
+	       a->acl_digest != b->acl_digest;
 }
 
 static int push_backends(struct plan *p, const struct state_service *old, const struct state_service *s)

@@ -4,6 +4,7 @@
 
 #include "core/cleanup.h"
 #include "core/maglev.h"
+#include "lb/hash.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -199,7 +200,27 @@ static __u8 service_flags(const struct config_service *c)
 		flags |= LB_SVC_UDP_TRACK;
 	if (c->hash == CONFIG_HASH_SOURCE)
 		flags |= LB_SVC_HASH_SRC;
+	if (c->n_acl)
+		flags |= LB_SVC_ACL;
+	if (c->new_flow_limit || c->source_limit)
+		flags |= LB_SVC_LIMIT;
 	return flags;
+}
+
+static __u64 acl_digest(const struct config_service *c)
+{
+	__u64 h = c->n_acl;
+
+	for (unsigned int i = 0; i < c->n_acl; i++) {
+		const struct config_prefix *p = &c->acl[i];
+		__u64 w[2];
+
+		memcpy(w, p->addr.b, sizeof(w));
+		h = lb_splitmix64(h ^ w[0]);
+		h = lb_splitmix64(h ^ w[1]);
+		h = lb_splitmix64(h ^ ((__u64)p->bits << 2 | (__u64)p->v6 << 1 | p->deny));
+	}
+	return c->n_acl ? h | 1 : 0;
 }
 
 static int no_room(struct err *err, const char *service, const char *what, __u32 have)
@@ -255,6 +276,9 @@ static int build_service(const struct config_service *c, const struct state_serv
 	s->flags = service_flags(c);
 	s->grace_s = c->grace_s;
 	s->udp_idle_s = c->udp_idle_s;
+	s->new_flow_limit = c->new_flow_limit;
+	s->source_limit = c->source_limit;
+	s->acl_digest = acl_digest(c);
 	/* An entry must outlive the grace: a flow that speaks once per grace time is never forgotten. */
 	s->flow_idle_s = c->grace_s;
 	s->m = service_m(c, old);

@@ -35,6 +35,9 @@ struct state_service {
 	__u32 grace_s;
 	__u32 flow_idle_s;
 	__u32 udp_idle_s;
+	__u32 new_flow_limit;
+	__u32 source_limit;
+	__u64 acl_digest; /* of the prefix lists, which the configuration holds; 0 = none */
 	struct state_backend *backends; /* owned */
 	unsigned int n_backends;
 };

@@ -13,7 +13,7 @@
 #pragma once
 #include <linux/types.h>
 
-#define LB_LAYOUT_VERSION 1
+#define LB_LAYOUT_VERSION 2
 
 /*
  * LB clock: tenths of a second since an arbitrary start, from the kernel's jiffies: (jiffies64 * LB_CLOCK_MUL(hz))
@@ -268,11 +268,27 @@ struct lb_service {
 	__u32 udp_idle_s;      /* the same for UDP with `track`; also the length of P1 for them */
 	__u32 insert_budget;   /* new flow entries per CPU and second; 0 = none are made */
 	__u64 digest;          /* of the full table: equal on every balancer of the fleet */
-	__u32 new_flow_limit;  /* per second, all CPUs; 0 = none */
-	__u32 new_flow_burst;
-	__u64 reserved[3];
+	__u32 new_flow_limit;  /* with LB_SVC_LIMIT: new flows per second, all CPUs; 0 = no limit */
+	__u32 source_limit;    /* the same for each source prefix (IPv4 /24, IPv6 /56) */
+	__u64 acl_digest;      /* of the prefix lists as last written; 0 = none */
+	__u64 reserved[2];
 };
 _Static_assert(sizeof(struct lb_service) == 64 + 64, "two cache lines");
+
+/*
+ * Source prefixes of the services with LB_SVC_ACL, LPM map `acl`: the longest prefix decides, none at all allows. A
+ * service with an allow list has, for each family, an entry of prefixlen LB_ACL_BITS(0) that denies.
+ */
+struct lb_acl_key {
+	__u32 prefixlen; /* LB_ACL_BITS of the prefix length of an IPv6 address, or of 96 + that of an IPv4 one */
+	__u32 sid;       /* and LB_ACL_V6 for IPv6 sources: "::/0" does not mean IPv4 */
+	__u8 addr[16];   /* IPv6, or ::ffff:a.b.c.d */
+};
+#define LB_ACL_BITS(len) (32u + (len))
+#define LB_ACL_V6 0x80000000u
+#define LB_ACL_PREFIXES_MAX 65536u /* of all services together; the map has room for twice as many, for changes */
+#define LB_LIMIT_MAX 100000000u    /* new_flow_limit, source_limit */
+enum lb_acl { LB_ACL_ALLOW = 1, LB_ACL_DENY = 2 };
 
 /* Who a backend is; map `backend_info`, index bidx. Written before the slots that name it. */
 struct lb_backend_info {

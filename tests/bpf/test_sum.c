@@ -135,14 +135,16 @@ static void test_every_packet_is_counted_once(void **state)
 		met += l.outcomes[o] != 0;
 	print_message("%llu packets, %llu to backends, %u outcomes met\n", (unsigned long long)n,
 		      (unsigned long long)sent, met);
-	assert_true(met >= 12);
+	assert_true(met >= 14);
 }
 
 static int setup(void **state)
 {
 	static const enum pkt_tunnel tunnels[] = { PKT_IP4, PKT_IP6, PKT_GUE4, PKT_GUE6, PKT_L2 };
 	const char *text = getenv("LBD_SEED");
-	__u32 sid, i, now;
+	const __u32 flags[SERVICES + 1] = { [2] = LB_SVC_HASH_SRC, [3] = LB_SVC_LIMIT, [4] = LB_SVC_ACL | LB_SVC_HASH_SRC };
+	struct lb_acl_key denied = { .prefixlen = LB_ACL_BITS(0), .sid = 4 };
+	__u32 sid, i, now, deny = LB_ACL_DENY;
 
 	if (text)
 		seed = strtoull(text, NULL, 0);
@@ -156,10 +158,14 @@ static int setup(void **state)
 		cold_backend(&fix, 5 + i, tunnels[i], i == 3 ? 9 : 0, 1500);
 	cold_backend(&fix, 10, PKT_IP4, 0, 400);
 	fix.backends[11].encap = LB_ENCAP_LOCAL;
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(fix.skel->maps.acl), &denied, &deny, BPF_ANY), 0);
+	fix.services[3].new_flow_limit = 200;
+	fix.services[3].source_limit = 100;
 	/* 12: no next hop; 0: no backend. The last service is in transition. */
 	for (sid = 1; sid <= SERVICES; sid++) {
-		fixture_service(&fix, (__u16)sid, (__u16)(79 + sid), 6, sid == 2 ? LB_SVC_HASH_SRC : 0, M, sid * 2);
-		fixture_service(&fix, (__u16)sid, (__u16)(79 + sid), 17, LB_SVC_UDP_TRACK, M, sid * 2);
+		fixture_service(&fix, (__u16)sid, (__u16)(79 + sid), 6, flags[sid], M, sid * 2);
+		fixture_service(&fix, (__u16)sid, (__u16)(79 + sid), 17, flags[sid] | LB_SVC_UDP_TRACK, M,
+				sid * 2);
 		for (i = 0; i < M; i++) {
 			__u32 slot = sid * 2 * LB_SLOTS_PER_LINE + i, owner = i == 7 ? 0 : 5 + i % 8;
 

@@ -121,7 +121,7 @@ static const char everything[] =
 	"control: {socket: /run/x.sock, group: lb-ops}\n"
 	"metrics: {listen: '[::1]:9917'}\n"
 	"defaults: {forward: gue, hash: source, table-size: 4093, grace: 1h, slow-start: 500ms, "
-	"drain-timeout: 0s,\n"
+	"drain-timeout: 0s, new-flow-limit: 900,\n"
 	"  panic-threshold: 0, gue-port: 7000, udp: track, udp-idle: 5s, weight: 7,\n"
 	"  probe: {type: http, path: /a, host: h, expect: [204, 200], body: x y, method: GET, jitter: 0, "
 	"rise: 1}}\n"
@@ -130,6 +130,7 @@ static const char everything[] =
 	"   probe: {type: udp, send: 'hex:0a 0b', expect-data: ok, port: 54, fall: 5},\n"
 	"   backends: [{address: 10.0.1.3, name: c, weight: 0, forward: ipip}, {address: 10.0.1.2}]}\n"
 	"- {name: a, vip: 192.0.2.1, port: 53, forward: l2, hash: 5-tuple, table-size: auto, grace: 0s,\n"
+	"   allow: [10.0.0.0/8, '2001:db8::/32'], deny: 10.1.0.0/16, source-flow-limit: 9,\n"
 	"   backends: [{address: 10.0.1.3}]}\n";
 
 static void test_everything(void **state)
@@ -206,6 +207,13 @@ static const struct {
 	const char *from, *to;
 } changes[] = {
 	{"eth1, eth0", "eth2, eth0"},
+	{"new-flow-limit: 900", "new-flow-limit: 901"},
+	{"source-flow-limit: 9", "source-flow-limit: 0"},
+	{"10.0.0.0/8", "11.0.0.0/8"},
+	{"10.0.0.0/8, ", ""},
+	{"10.1.0.0/16", "10.1.0.0/17"},
+	{"'2001:db8::/32'", "'2001:db8::/33'"},
+	{"allow: [10.0.0.0/8, '2001:db8::/32'], deny: 10.1.0.0/16", "deny: [10.0.0.0/8, '2001:db8::/32', 10.1.0.0/16]"},
 	{"generic", "native"},
 	{"seed-file: /s", "seed-file: /t"},
 	{"bpf/x", "bpf/y"},
