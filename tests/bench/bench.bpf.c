@@ -184,23 +184,19 @@ const volatile __u64 outer[5] = { 0x0002010000000002ull, 0x0045000800000000ull, 
 				  0x000a0100000a0000ull, 0x0200ull };
 const volatile __u32 outer_sum = 0x07d9;
 
-TARGET constant(struct xdp_md *ctx)
+AI int stamp(struct xdp_md *ctx, const struct plain *p)
 {
 	__u32 length, sum;
 	void *data, *end;
-	struct plain p;
 	__u64 *w;
 
-	if (read_plain(ctx, &p))
-		return XDP_PASS;
-	sink = p.saddr ^ p.daddr ^ p.ports;
 	if (bpf_xdp_adjust_head(ctx, -20))
 		return XDP_DROP;
 	data = lb_data(ctx);
 	end = lb_data_end(ctx);
 	if (data + 34 > end)
 		return XDP_DROP;
-	length = bpf_htons(p.len + 20);
+	length = bpf_htons(p->len + 20);
 	sum = outer_sum + length;
 	sum = (sum & 0xffff) + (sum >> 16);
 	w = data;
@@ -210,6 +206,93 @@ TARGET constant(struct xdp_md *ctx)
 	w[3] = outer[3] | (~(sum + (sum >> 16)) & 0xffff);
 	*(__u16 *)(data + 32) = outer[4];
 	return XDP_TX;
+}
+
+TARGET constant(struct xdp_md *ctx)
+{
+	struct plain p;
+
+	if (read_plain(ctx, &p))
+		return XDP_PASS;
+	sink = p.saddr ^ p.daddr ^ p.ports;
+	return stamp(ctx, &p);
+}
+
+/* ---- flow tables: the floor's path, and on it one look-up per packet; a hit is refreshed, a miss is inserted ------ */
+
+struct tuple {
+	__u32 saddr, daddr, ports, zero;
+};
+
+#define LRU(name, flag)                                 \
+	struct {                                        \
+		__uint(type, BPF_MAP_TYPE_LRU_HASH);    \
+		__uint(map_flags, flag);                \
+		__uint(max_entries, 1);                 \
+		__type(key, struct tuple);              \
+		__type(value, __u64);                   \
+	} name SEC(".maps")
+
+LRU(lru_common, 0);
+LRU(lru_percpu, BPF_F_NO_COMMON_LRU);
+
+AI int table_lru(struct xdp_md *ctx, void *map)
+{
+	struct plain p;
+	struct tuple key = {};
+	__u64 *value, fresh;
+
+	if (read_plain(ctx, &p))
+		return XDP_PASS;
+	key.saddr = p.saddr;
+	key.daddr = p.daddr;
+	key.ports = p.ports;
+	fresh = LB_FLOW(0, 1, 0, lb_flow_tick(lb_now_ds()));
+	value = bpf_map_lookup_elem(map, &key);
+	if (!value)
+		bpf_map_update_elem(map, &key, &fresh, BPF_ANY);
+	else if (*value != fresh)
+		*value = fresh;
+	return stamp(ctx, &p);
+}
+
+TARGET flowtable_lru(struct xdp_md *ctx)
+{
+	return table_lru(ctx, &lru_common);
+}
+
+TARGET flowtable_lru_percpu(struct xdp_md *ctx)
+{
+	return table_lru(ctx, &lru_percpu);
+}
+
+TARGET flowtable_own(struct xdp_md *ctx)
+{
+	struct lb_flow_bucket *b;
+	__u32 tag, way, tick;
+	struct plain p;
+	__u64 h, e, fresh;
+
+	if (read_plain(ctx, &p))
+		return XDP_PASS;
+	h = ((__u64)p.saddr << 32 | p.ports) * 0x9e3779b97f4a7c15ull;
+	h = (h ^ h >> 32 ^ p.daddr) * 0xd6e8feb86659fd93ull;
+	h ^= h >> 32;
+	tick = lb_flow_tick(lb_now_ds());
+	tag = lb_hash_tag(h);
+	fresh = LB_FLOW(tag, 1, 0, tick);
+	b = lb_flow_bucket(h);
+	if (!b)
+		return XDP_DROP;
+	way = lb_flow_find(b, tag);
+	if (way >= LB_FLOW_WAYS)
+		way = lb_flow_victim(b, tick);
+	if (way < LB_FLOW_WAYS) {
+		e = lb_flow_read(b, way);
+		if (e != fresh)
+			lb_flow_replace(b, way, e, fresh);
+	}
+	return stamp(ctx, &p);
 }
 
 /* ---- the data path -------------------------------------------------------------------------------------------- */
@@ -222,6 +305,9 @@ TARGET balancer(struct xdp_md *ctx)
 BENCH(nothing)
 BENCH(parse)
 BENCH(constant)
+BENCH(flowtable_own)
+BENCH(flowtable_lru)
+BENCH(flowtable_lru_percpu)
 BENCH(balancer)
 
 /* ---- over veth: a generator of live frames, and where they end ----------------------------------------------------- */

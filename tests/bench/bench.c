@@ -168,6 +168,60 @@ static void measure_floors(struct bench *b)
 		report(names[k], 1, median(ns[k], arg.rounds), floor);
 }
 
+/*
+ * Our flow table beside the kernel's LRU maps, each on the floor's path. @flows 0: every packet a new flow; our own table
+ * is emptied for each round, the others have room for all rounds together.
+ */
+static void measure_table(struct bench *b, const char *name, struct bpf_program *prog, __u32 flows)
+{
+	struct bench_cfg *cfg = &b->skel->bss->cfg;
+	double ns[ROUNDS_MAX], floor[ROUNDS_MAX], base;
+
+	bench_fill(b, &bench_cases[0]);
+	frame_make(cfg, FRAME_TCP4, 1);
+	cfg->flows = flows ? flows : ~0u;
+	cfg->sequential = 1;
+	if (flows) {
+		b->skel->data->state.next = 0;
+		(void)run(b, prog, flows > arg.packets ? flows : arg.packets);
+	}
+	for (unsigned int i = 0; i < arg.rounds; i++) {
+		cfg->sequential = !flows;
+		cfg->first = flows ? 0 : (i + 11) * arg.packets;
+		b->skel->data->state.next = 0;
+		base = run(b, b->skel->progs.bench_nothing, arg.packets);
+		b->skel->data->state.next = 0;
+		floor[i] = run(b, b->skel->progs.bench_constant, arg.packets) - base;
+		if (!flows)
+			bench_clear_flows(b);
+		b->skel->data->state.next = 0;
+		ns[i] = run(b, prog, arg.packets) - base;
+		check(b, name, arg.packets, XDP_TX, 20);
+	}
+	report(name, flows ? flows : arg.packets, median(ns, arg.rounds), median(floor, arg.rounds));
+}
+
+static void measure_tables(struct bench *b)
+{
+	const struct {
+		const char *name;
+		struct bpf_program *prog;
+	} tables[] = {
+		{ "flowtable-own", b->skel->progs.bench_flowtable_own },
+		{ "flowtable-lru", b->skel->progs.bench_flowtable_lru },
+		{ "flowtable-lru-percpu", b->skel->progs.bench_flowtable_lru_percpu },
+	};
+	static const __u32 flows[] = { 1, 10000, 1000000, 0 };
+	char name[64];
+
+	for (unsigned int i = 0; i < 3; i++)
+		for (unsigned int k = 0; k < 4; k++) {
+			snprintf(name, sizeof(name), "%s%s", tables[i].name, flows[k] ? "" : "-insert");
+			if (!arg.only || strstr(name, arg.only))
+				measure_table(b, name, tables[i].prog, flows[k]);
+		}
+}
+
 static const struct argp_option options[] = {
 	{ "json", 'j', NULL, 0, "One JSON object a line", 0 },
 	{ "rounds", 'r', "N", 0, "Rounds (default 11)", 0 },
@@ -231,10 +285,12 @@ int main(int argc, char **argv)
 						 "that stamps a constant IPIP header on every packet." };
 	struct bench b = { 0 };
 	struct utsname u;
+	bool tables;
 
 	argp_parse(&argp, argc, argv, 0, NULL, NULL);
 	pin_to_cpu();
-	bench_load(&b);
+	tables = !arg.near && (!arg.only || strstr("flowtable-own flowtable-lru-percpu-insert", arg.only));
+	bench_load(&b, tables);
 	uname(&u);
 	if (!arg.json)
 		printf("Linux %s, compiled by %s, %u rounds of %u packets\n", u.release, LBD_CLANG_VERSION, arg.rounds, arg.packets);
@@ -248,5 +304,7 @@ int main(int argc, char **argv)
 	for (const struct bench_case *c = bench_cases; c->name; c++)
 		for (unsigned int i = 0; c->flows[i] && (!arg.only || strstr(c->name, arg.only)); i++)
 			measure(&b, c, c->flows[i]);
+	if (tables)
+		measure_tables(&b);
 	return 0;
 }

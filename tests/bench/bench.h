@@ -51,7 +51,7 @@ struct bench_case {
 void frame_make(struct bench_cfg *cfg, enum frame_kind kind, unsigned int services);
 
 /* setup.c: load once; then write the maps for each case. Ends the program when the kernel refuses. */
-void bench_load(struct bench *b);
+void bench_load(struct bench *b, bool lru); /* @lru: with the kernel's LRU maps at full size */
 void bench_fill(struct bench *b, const struct bench_case *c);
 void bench_clear_flows(struct bench *b);
 

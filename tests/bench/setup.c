@@ -65,7 +65,7 @@ static __u32 kernel_hz(void)
 	return (__u32)(1000000000 / ts.tv_nsec);
 }
 
-void bench_load(struct bench *b)
+void bench_load(struct bench *b, bool lru)
 {
 	struct lb_params_input in = { .seed = { seed[0], seed[1] }, .svc_seed = 1, .svc_buckets = BENCH_SVC_BUCKETS,
 				      .flow_buckets = BENCH_FLOW_BUCKETS, .syn_buckets = 8192, .hz = kernel_hz(),
@@ -76,6 +76,11 @@ void bench_load(struct bench *b)
 	if (!b->skel)
 		die("the object can not be opened");
 	set_sizes(b->skel);
+	/* As many flows as our own table has ways. That is 300 MB each: only when they are measured. */
+	if (lru) {
+		bpf_map__set_max_entries(b->skel->maps.lru_common, BENCH_FLOW_BUCKETS * LB_FLOW_WAYS);
+		bpf_map__set_max_entries(b->skel->maps.lru_percpu, BENCH_FLOW_BUCKETS * LB_FLOW_WAYS);
+	}
 	lb_params_init(&b->params, &in);
 	memcpy((void *)&b->skel->rodata->lb_params, &b->params, sizeof(b->params));
 	if (bench_bpf__load(b->skel))

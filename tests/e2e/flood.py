@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""A flood of SYNs by the program `flood` of flood.bpf.c, pinned in DIR, out of interface IF.
+"""A flood of TCP segments, SYNs by default, by the program `flood` of flood.bpf.c, pinned in DIR, out of interface IF.
 
   flood.py [--duration S] [--duty PERCENT] DIR IF ADDRESS PORT
 
@@ -34,8 +34,8 @@ def pinned(path):
     return bpf(BPF_OBJ_GET, struct.pack("<Q", ctypes.addressof(name)))
 
 
-def syn(address, port):
-    tcp = struct.pack("!HHIIBBHHH", 1, port, 1, 0, 5 << 4, 2, 65535, 0, 0)
+def segment(address, port, flags):
+    tcp = struct.pack("!HHIIBBHHH", 1, port, 1, 0, 5 << 4, flags, 65535, 0, 0)
     ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 40, 1, 0x4000, 64, 6, 0, bytes(4), socket.inet_aton(address))
     return (bytes.fromhex("020000000001 020000000002 0800") + ip + tcp).ljust(64, b"\0")
 
@@ -44,6 +44,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--duration", type=float, default=60)
     parser.add_argument("--duty", type=float, default=100)
+    parser.add_argument("--bare-acks", action="store_true", help="segments of no connection in place of SYNs")
     for name in ("dir", "interface", "address"):
         parser.add_argument(name)
     parser.add_argument("port", type=int)
@@ -52,7 +53,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
 
     ifindex = socket.if_nametoindex(options.interface)
-    frame = syn(options.address, options.port)
+    frame = segment(options.address, options.port, 0x10 if options.bare_acks else 2)
     key, value = ctypes.create_string_buffer(4), ctypes.create_string_buffer(frame + struct.pack("<II", ifindex, 0), 72)
     bpf(BPF_MAP_UPDATE_ELEM, struct.pack("<IIQQQ", pinned(options.dir + "/maps/flood_template"), 0,
                                          ctypes.addressof(key), ctypes.addressof(value), 0))

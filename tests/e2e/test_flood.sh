@@ -19,11 +19,11 @@ steer() { # COUNTER: of trickle and web, both balancers together
     jq -s --arg c "$1" '[.[].services[] | select(.name == "trickle" or .name == "web") | .steering[$c]] | add'
 }
 sunk() { bpftool -j map dump pinned $flood/maps/flood_sunk | jq '[.[].formatted.values[].value] | add'; }
-flood_start() { # NAME PORT DUTY
-  at_background router "$PYTHON" "$LAB_FILES/flood.py" --duty "$3" --duration 60 $flood bal1 "$VIP4" "$2" >"$LAB/$1.json"
+flood_start() { # NAME PORT DUTY [OPTION]
+  at_background router "$PYTHON" "$LAB_FILES/flood.py" --duty "$3" --duration 60 ${4:+"$4"} $flood bal1 "$VIP4" "$2" >"$LAB/$1.json"
   echo $! >"$LAB/$1.pid"
 }
-rate() { report "$1" '"\(.sent) SYNs in \(.seconds) s, \(.sent / .seconds | floor) a second"'; }
+rate() { report "$1" '"\(.sent) segments in \(.seconds) s, \(.sent / .seconds | floor) a second"'; }
 
 # ---- every slot settled
 trickle_start long 300
@@ -69,5 +69,14 @@ at_least "SYNs of the flood that met a slot in transition" "$(steer syn)" 10000
 at_most "entries made, by 300 connections and $(jq .requests "$LAB/short.live") requests" "$(steer insert)" \
   "$((600 + 2 * $(jq .requests "$LAB/short.live")))"
 equal "entries not made, for want of room or budget" "$(($(steer table_full) + $(steer budget_drop)))" 0
+
+# ---- segments without a SYN do make entries: that many, and no more than the budgets allow
+inserted=$(steer insert)
+flood_start acks 9000 50 --bare-acks
+sleep 3 # the measuring time
+client_stop acks
+inserted=$(($(steer insert) - inserted))
+ok "flood of bare ACKs: $(rate acks); entries made: $inserted, not made for the budgets: $(steer budget_drop), for want of room: $(steer table_full)"
+at_most "entries made, within the budget of 50,000 a second and CPU" "$inserted" "$((50000 * $(nproc) * 6))"
 no_failures short "a rolling deploy under a SYN flood"
 none_broken long "the same, long-lived connections"

@@ -90,6 +90,7 @@ static void begin(struct sim *s, __u32 tuple, struct flow *f)
 	}
 	*f = (struct flow){ .state = SYN_SENT, .bidx = bidx, .gen = s->s->view->gen[bidx], .next_ds = f->next_ds };
 	f->exempt = chance(s, 4);
+	s->r->idle += f->exempt;
 	f->left = (__u16)(1 + below(s, chance(s, 20) ? 400 : 20));
 	if (s->o->udp)
 		f->state = OPEN;
@@ -106,11 +107,13 @@ static void segment(struct sim *s, __u32 tuple, struct flow *f, unsigned int fla
 	__u16 bidx = send_packet(s, tuple, flags);
 
 	if (s->s->view->gen[f->bidx] != f->gen) {
+		s->r->given_up++;
 		close_flow(s, f, below(s, 100)); /* its server is gone: whoever got this packet resets it */
 		return;
 	}
 	if (bidx == f->bidx)
 		return;
+	s->r->idle_lost += f->exempt;
 	if (!f->exempt)
 		violation(s, &s->r->wrong_backend, "tuple %u of backend %u went to %u (slot %u is %#x, side word %#llx)",
 			  tuple, f->bidx, bidx, s->s->slot_of(s->s->ctx, tuple),

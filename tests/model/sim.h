@@ -56,6 +56,9 @@ struct sim_result {
 	__u64 crashes;
 	__u64 reused;        /* backend ids that were given to another server */
 	__u64 in_transition; /* packets that met a slot in transition */
+	/* What is not promised, counted: connections of servers that were given up, and such as were silent for longer than
+	 * the grace (up to six times that, again and again) and of these those that lost their server by it. */
+	__u64 given_up, idle, idle_lost;
 	char first[200];     /* the first violation, in words */
 };
 

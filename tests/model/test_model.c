@@ -142,12 +142,18 @@ static void test_no_connection_breaks(void **state)
 			sum.crashes += r.crashes;
 			sum.reused += r.reused;
 			sum.in_transition += r.in_transition;
+			sum.given_up += r.given_up;
+			sum.idle += r.idle;
+			sum.idle_lost += r.idle_lost;
 		}
 		print_message("%s: %llu packets (%llu in transition), %llu connections, %llu events, %llu slots moved, "
 			      "%llu ids reused, %llu crashes\n", rows[k].name, (unsigned long long)sum.packets,
 			      (unsigned long long)sum.in_transition, (unsigned long long)sum.connections,
 			      (unsigned long long)sum.events, (unsigned long long)sum.moved,
 			      (unsigned long long)sum.reused, (unsigned long long)sum.crashes);
+		print_message("    not promised: %llu connections ended by hard downs; of %llu that were silent for longer "
+			      "than the grace %llu lost their server\n", (unsigned long long)sum.given_up,
+			      (unsigned long long)sum.idle, (unsigned long long)sum.idle_lost);
 	}
 }
 
