@@ -29,6 +29,7 @@ struct backend_rt {
 	__u32 own_slots, slots;
 	__u64 since_real_ns;
 	bool nexthop_ok;
+	char way_error[120]; /* why a resolved next hop can not be used; empty when it can */
 };
 
 /* Run-time side of a service; parallel to state.services. */

@@ -71,11 +71,18 @@ static void set_source(const struct engine *e, const struct lb_addr *backend, co
 	memcpy(src, from->b, 16);
 }
 
-/* Fill @spec from the next hop; false when the way out can not be used. */
-static bool set_way_out(struct engine *e, const struct lb_addr *backend, const struct nexthop *nh,
-			struct lb_backend_spec *spec)
+static bool is_zero_source(const struct lb_backend_spec *spec, const struct lb_addr *backend)
 {
-	struct err err = { 0 };
+	static const __u8 zero[16];
+	int skip = addr_is_v4(backend) ? 12 : 0;
+
+	return !memcmp(spec->src + skip, zero + skip, sizeof(zero) - (size_t)skip);
+}
+
+/* Fill @spec from the next hop; false, and @err, when the way out can not be used. */
+static bool set_way_out(struct engine *e, const struct lb_addr *backend, const struct nexthop *nh,
+			struct lb_backend_spec *spec, struct err *err)
+{
 
 	memcpy(spec->dst_mac, nh->dst_mac, sizeof(spec->dst_mac));
 	memcpy(spec->src_mac, nh->src_mac, sizeof(spec->src_mac));
@@ -84,10 +91,11 @@ static bool set_way_out(struct engine *e, const struct lb_addr *backend, const s
 	spec->has_vlan = nh->has_vlan;
 	spec->vlan_tci = nh->vlan_id;
 	spec->link_mtu = (__u16)(nh->mtu > 0xffff ? 0xffff : nh->mtu);
-	if (leaves_where_it_came(e, nh) || dataplane_tx_port(e->dp, nh->ifindex, &spec->tx_port, &err) == 0)
-		return true;
-	log_err(&err);
-	return false;
+	if (spec->encap != LB_ENCAP_L2 && is_zero_source(spec, backend)) {
+		err_set(err, -EADDRNOTAVAIL, "%s has no address to send from: set dataplane.source", nh->ifname);
+		return false;
+	}
+	return leaves_where_it_came(e, nh) || dataplane_tx_port(e->dp, nh->ifindex, &spec->tx_port, err) == 0;
 }
 
 /* Bring a line into force; what packets may be reading is changed by way of its spare (include/lb/backend.h). */
@@ -137,12 +145,18 @@ void engine_write_line(struct engine *e, unsigned int service, unsigned int back
 		.gen = e->gen[b->bidx],
 		.gue_port = e->rt[service].cfg->gue_port,
 	};
+	struct backend_rt *be = &e->rt[service].be[backend];
 	struct lb_backend line;
+	struct err err = { 0 };
 
-	if (spec.encap != LB_ENCAP_NONE && spec.encap != LB_ENCAP_LOCAL && !set_way_out(e, &b->addr, nh, &spec))
+	if (spec.encap != LB_ENCAP_NONE && spec.encap != LB_ENCAP_LOCAL && !set_way_out(e, &b->addr, nh, &spec, &err))
 		spec.encap = LB_ENCAP_NONE;
+	/* Said when it begins, not each time the line is looked at. */
+	if (err_is_set(&err) && strcmp(be->way_error, err.msg))
+		log_err(&err);
+	snprintf(be->way_error, sizeof(be->way_error), "%.*s", (int)sizeof(be->way_error) - 1, err.msg);
 	lb_backend_build(&line, &spec);
-	e->rt[service].be[backend].nexthop_ok = spec.encap != LB_ENCAP_NONE;
+	be->nexthop_ok = spec.encap != LB_ENCAP_NONE;
 	put_line(e, b->bidx, &line);
 }
 

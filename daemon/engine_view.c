@@ -91,6 +91,8 @@ static void view_backend(const struct engine *e, const struct state_backend *b, 
 	out->packets = c->backends[b->bidx].packets;
 	out->bytes = c->backends[b->bidx].bytes;
 	view_nexthop(e, b, out);
+	if (be->way_error[0])
+		snprintf(out->nexthop, sizeof(out->nexthop), "%.*s", (int)sizeof(out->nexthop) - 1, be->way_error);
 	view_probe(e, spec, be, out);
 }
 
