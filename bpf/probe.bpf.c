@@ -26,12 +26,13 @@ struct {
 	__type(value, struct lb_backend);
 } backends SEC(".maps"), backend_spares SEC(".maps");
 
+/* What `tx_ports` says. A devmap belongs to the type of program that used it first, so XDP's own can not be shared. */
 struct {
-	__uint(type, BPF_MAP_TYPE_DEVMAP);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, LB_TX_PORTS_MAX);
 	__type(key, __u32);
 	__type(value, __u32);
-} tx_ports SEC(".maps");
+} probe_ports SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -211,8 +212,8 @@ AI int leave(struct __sk_buff *skb, const struct lb_backend *b)
 
 	if ((b->flags & LB_BACKEND_VLAN) && bpf_skb_vlan_push(skb, bpf_htons(LB_ETH_VLAN), b->vlan_tci))
 		return probe_end(TC_ACT_SHOT, LB_PROBE_FAILED);
-	ifindex = port ? bpf_map_lookup_elem(&tx_ports, &port) : 0;
-	if (port && !ifindex)
+	ifindex = port ? bpf_map_lookup_elem(&probe_ports, &port) : 0;
+	if (port && (!ifindex || !*ifindex))
 		return probe_end(TC_ACT_SHOT, LB_PROBE_NO_NEXTHOP);
 	if (!ifindex || *ifindex == skb->ifindex)
 		return probe_end(TC_ACT_OK, LB_PROBE_SENT);

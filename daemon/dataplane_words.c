@@ -87,7 +87,7 @@ int dp_load_failed(int code, const char *what, struct err *err)
 
 	dp_last_words(libbpf_text, words, sizeof(words));
 	uname(&u);
-	err_set(err, code, "the kernel (Linux %s) refuses the XDP program: %s: %s: %s", u.release, what, strerror(-code),
+	err_set(err, code, "the kernel (Linux %s) refuses a program: %s: %s: %s", u.release, what, strerror(-code),
 		words);
 	if (privilege_missing(missing, sizeof(missing)))
 		err_hint(err, "missing: %s; run as root or grant them to the service", missing);

@@ -123,6 +123,8 @@ static int start(struct engine *e, struct err *err)
 		return err_set(err, r, "slots could not be written: %s", strerror(-r));
 	r = attach_all(e, err);
 	if (r == 0)
+		(void)engine_open_path(e); /* without it backends are probed at their own addresses */
+	if (r == 0)
 		r = engine_sync_probes(e, err);
 	return r;
 }
@@ -225,6 +227,7 @@ void engine_free(struct engine *e)
 		service_rt_done(&e->rt[i]);
 	free(e->rt);
 	prober_free(e->prober);
+	probe_path_close(e->path);
 	nexthops_free(e->nexthops);
 	sd_event_source_disable_unref(e->flush);
 	sd_event_source_disable_unref(e->tick);

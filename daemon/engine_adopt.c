@@ -279,6 +279,7 @@ int engine_grow(struct engine *e, const struct dataplane_sizes *sizes, struct er
 		return r;
 	}
 	dataplane_close(old);
+	(void)engine_open_path(e);
 	engine_event(e, LOG_LEVEL_INFO, "maps_grown", NULL, NULL, NULL, NULL, "the configuration needs larger maps");
 	return 0;
 }

@@ -118,29 +118,23 @@ int engine_set_weight(struct engine *e, const char *service, const char *backend
 	return 0;
 }
 
-static const struct target_rt *find_target(const struct engine *e, __u32 id)
-{
-	for (unsigned int i = 0; i < e->n_targets; i++)
-		if (e->targets[i].t.id == id)
-			return &e->targets[i];
-	return NULL;
-}
-
 int engine_probe_now(struct engine *e, const char *service, const char *backend, json_t **data, struct err *err)
 {
 	struct report_probe what = { .now_ns = engine_now_real() };
 	const struct target_rt *target;
+	const struct backend_rt *be;
 	unsigned int s, b;
 	int r = find(e, service, backend, &s, &b, err);
 
 	if (r < 0)
 		return r;
-	target = find_target(e, e->rt[s].be[b].target);
-	if (!e->rt[s].be[b].target || !target)
+	be = &e->rt[s].be[b];
+	target = engine_worst_target(e, be);
+	if (!target)
 		return err_set(err, -EINVAL, "backend %s of service %s is not probed", backend, service);
-	r = prober_kick(e->prober, target->t.id);
-	if (r < 0)
-		return err_set(err, r, "the probe can not be started: %s", strerror(-r));
+	for (unsigned int f = 0; f < ARRAY_SIZE(be->target); f++)
+		if (be->target[f])
+			(void)prober_kick(e->prober, be->target[f]);
 	what.service = e->state->services[s].name;
 	what.backend = e->state->services[s].backends[b].name;
 	what.spec = &target->t.spec;
@@ -281,6 +275,7 @@ static int attach_new(struct engine *e, const struct config *cfg, struct err *er
 
 		if (r < 0)
 			return r;
+		engine_attach_path(e, name);
 	}
 	return 0;
 }
@@ -288,11 +283,15 @@ static int attach_new(struct engine *e, const struct config *cfg, struct err *er
 static void detach_old(struct engine *e, const struct config *old)
 {
 	for (unsigned int i = 0; i < old->dataplane.n_interfaces; i++) {
+		const char *name = old->dataplane.interfaces[i];
 		struct err err = { 0 };
 
-		if (!is_listed(e->config, old->dataplane.interfaces[i]) &&
-		    dataplane_detach_interface(e->dp, old->dataplane.interfaces[i], &err) < 0)
+		if (is_listed(e->config, name))
+			continue;
+		if (dataplane_detach_interface(e->dp, name, &err) < 0)
 			log_err(&err);
+		if (e->path)
+			probe_path_detach(e->path, name);
 	}
 }
 

@@ -1,172 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * engine_health.c - probe targets, their results, and the admissions that follow from them.
- *
- * One probe serves every backend that shares (address, port, specification): results fan out to all its users.
+ * engine_health.c - results of probes, and the admissions that follow from them. What is probed: engine_targets.c.
  */
 #include "engine_int.h"
 
 #include <errno.h>
 #include <string.h>
-
-/* ---- targets --------------------------------------------------------------------------------------------------- */
-
-struct wanted {
-	struct lb_addr addr;
-	__u16 port;
-	const struct probe_spec *spec;
-	struct target_user user;
-	enum health_state initial;
-};
-
-static int wanted_cmp(const void *a, const void *b)
-{
-	const struct wanted *x = a, *y = b;
-	int d = addr_cmp(&x->addr, &y->addr);
-
-	if (d == 0)
-		d = (x->port > y->port) - (x->port < y->port);
-	/* Any fixed order of specifications will do; they are zeroed plain data. */
-	return d ? d : memcmp(x->spec, y->spec, sizeof(*x->spec));
-}
-
-static bool same_target(const struct wanted *x, const struct wanted *y)
-{
-	return !addr_cmp(&x->addr, &y->addr) && x->port == y->port && probe_spec_equal(x->spec, y->spec);
-}
-
-void service_rt_probe(struct service_rt *rt)
-{
-	struct probe_spec *p = &rt->probe;
-
-	*p = rt->cfg->probe;
-	if ((p->type == PROBE_HTTP || p->type == PROBE_HTTPS) && !p->host[0] && rt->cfg->n_vips)
-		addr_format(&rt->cfg->vips[0], p->host);
-}
-
-/* Probes of retired backends and of backends that the operator disabled tell nobody anything. */
-static bool is_probed(const struct service_rt *rt, const struct state_backend *b)
-{
-	return rt->probe.type != PROBE_NONE && !b->retired;
-}
-
-static unsigned int collect(const struct engine *e, struct wanted *w)
-{
-	unsigned int n = 0;
-
-	for (unsigned int i = 0; i < e->state->n_services; i++) {
-		const struct state_service *s = &e->state->services[i];
-		const struct service_rt *rt = &e->rt[i];
-
-		for (unsigned int k = 0; k < s->n_backends; k++) {
-			if (!is_probed(rt, &s->backends[k])) {
-				rt->be[k].target = 0;
-				continue;
-			}
-			w[n++] = (struct wanted){
-				.addr = s->backends[k].addr,
-				.port = rt->probe.port ? rt->probe.port : s->port,
-				.spec = &rt->probe,
-				.user = { i, k },
-				.initial = rt->be[k].adm.active,
-			};
-		}
-	}
-	qsort(w, n, sizeof(*w), wanted_cmp);
-	return n;
-}
-
-static int target_addr_cmp(const void *a, const void *b)
-{
-	return addr_cmp(&((const struct target_rt *)a)->t.addr, &((const struct target_rt *)b)->t.addr);
-}
-
-/* @known: the targets until now, sorted by address. A probe that stays the same keeps its id, and so its history. */
-static __u32 known_target(const struct target_rt *known, unsigned int n, const struct wanted *w)
-{
-	unsigned int low = 0, high = n;
-
-	while (low < high) {
-		unsigned int mid = (low + high) / 2;
-
-		if (addr_cmp(&known[mid].t.addr, &w->addr) < 0)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	for (; low < n && !addr_cmp(&known[low].t.addr, &w->addr); low++)
-		if (known[low].t.port == w->port && probe_spec_equal(&known[low].t.spec, w->spec))
-			return known[low].t.id;
-	return 0;
-}
-
-static int target_cmp(const void *a, const void *b)
-{
-	const struct target_rt *x = a, *y = b;
-
-	return x->t.id < y->t.id ? -1 : x->t.id > y->t.id;
-}
-
-/* Sorts e->targets by address on its way: the caller replaces it. */
-static unsigned int make_targets(struct engine *e, const struct wanted *w, unsigned int n, struct target_rt *targets,
-				 struct target_user *users)
-{
-	unsigned int n_targets = 0;
-
-	if (e->n_targets)
-		qsort(e->targets, e->n_targets, sizeof(*e->targets), target_addr_cmp);
-	for (unsigned int i = 0; i < n; i++) {
-		users[i] = w[i].user;
-		if (i == 0 || !same_target(&w[i - 1], &w[i])) {
-			struct target_rt *t = &targets[n_targets++];
-			__u32 id = known_target(e->targets, e->n_targets, &w[i]);
-
-			t->t.id = id ? id : ++e->next_target_id;
-			t->t.addr = w[i].addr;
-			t->t.port = w[i].port;
-			t->t.spec = *w[i].spec;
-			t->t.initial = w[i].initial;
-			t->first = i;
-		}
-		targets[n_targets - 1].n++;
-	}
-	qsort(targets, n_targets, sizeof(*targets), target_cmp);
-	for (unsigned int i = 0; i < n_targets; i++)
-		for (unsigned int k = 0; k < targets[i].n; k++) {
-			const struct target_user *u = &users[targets[i].first + k];
-
-			e->rt[u->service].be[u->backend].target = targets[i].t.id;
-		}
-	return n_targets;
-}
-
-int engine_sync_probes(struct engine *e, struct err *err)
-{
-	_cleanup_free_ struct target_rt *targets = NULL;
-	_cleanup_free_ struct target_user *users = NULL;
-	_cleanup_free_ struct probe_target *list = NULL;
-	_cleanup_free_ struct wanted *w = NULL;
-	unsigned int n = 0, n_targets;
-
-	for (unsigned int i = 0; i < e->state->n_services; i++)
-		n += e->state->services[i].n_backends;
-	w = calloc(n + 1, sizeof(*w));
-	users = calloc(n + 1, sizeof(*users));
-	targets = calloc(n + 1, sizeof(*targets));
-	list = calloc(n + 1, sizeof(*list));
-	if (!w || !users || !targets || !list)
-		return err_set(err, -ENOMEM, "out of memory");
-	n = collect(e, w);
-	n_targets = make_targets(e, w, n, targets, users);
-	for (unsigned int i = 0; i < n_targets; i++)
-		list[i] = targets[i].t;
-	free(e->targets);
-	free(e->users);
-	e->targets = take_ptr(targets);
-	e->users = take_ptr(users);
-	e->n_targets = n_targets;
-	return prober_sync(e->prober, list, n_targets, err);
-}
 
 /* ---- results and time ---------------------------------------------------------------------------------------------- */
 
@@ -199,10 +38,64 @@ static int user_cmp(const void *key, const void *elem)
 	return id < other ? -1 : id > other;
 }
 
+static const struct target_rt *find_target(const struct engine *e, __u32 id)
+{
+	return id && e->n_targets ? bsearch(&id, e->targets, e->n_targets, sizeof(*e->targets), user_cmp) : NULL;
+}
+
+static int badness(const struct health *h)
+{
+	return h->state == HEALTH_DOWN ? 3 : h->state == HEALTH_UNKNOWN ? 2 : h->streak ? 1 : 0;
+}
+
+const struct target_rt *engine_worst_target(const struct engine *e, const struct backend_rt *be)
+{
+	const struct target_rt *worst = NULL;
+	int most = -1;
+
+	for (unsigned int f = 0; f < ARRAY_SIZE(be->target); f++) {
+		const struct health *h = be->target[f] ? prober_health(e->prober, be->target[f], NULL) : NULL;
+
+		if (h && badness(h) > most) {
+			most = badness(h);
+			worst = find_target(e, be->target[f]);
+		}
+	}
+	return worst;
+}
+
+/* A backend that is asked in two ways (VIPs of both families) is as well as the worse of them. */
+static enum health_state state_of(const struct engine *e, const struct backend_rt *be)
+{
+	enum health_state state = HEALTH_UP;
+
+	for (unsigned int f = 0; f < ARRAY_SIZE(be->target); f++) {
+		const struct health *h = be->target[f] ? prober_health(e->prober, be->target[f], NULL) : NULL;
+
+		if (h && h->state == HEALTH_DOWN)
+			return HEALTH_DOWN;
+		if (h && h->state == HEALTH_UNKNOWN)
+			state = HEALTH_UNKNOWN;
+	}
+	return state;
+}
+
+void engine_explain_result(const struct engine *e, const struct lb_addr *backend, const struct backend_rt *be,
+			   struct probe_result *r)
+{
+	const struct nexthop *nh = nexthops_get(e->nexthops, backend);
+	const char *why = !nh || be->nexthop_ok ? "" : nh->ok ? be->way_error : nh->why;
+
+	if (!probe_outcome_is_silence(r->outcome) || !*why)
+		return;
+	r->outcome = PROBE_OUTCOME_UNREACHABLE;
+	snprintf(r->detail, sizeof(r->detail), "not sent: %.*s", (int)sizeof(r->detail) - 11, why);
+}
+
 void engine_on_probe(__u32 id, const struct health *h, enum health_event ev, void *userdata)
 {
 	struct engine *e = userdata;
-	const struct target_rt *t = bsearch(&id, e->targets, e->n_targets, sizeof(*e->targets), user_cmp);
+	const struct target_rt *t = find_target(e, id);
 
 	(void)ev;
 	for (unsigned int i = 0; t && i < t->n; i++) {
@@ -210,8 +103,10 @@ void engine_on_probe(__u32 id, const struct health *h, enum health_event ev, voi
 		struct service_rt *rt = &e->rt[u->service];
 		struct backend_rt *be = &rt->be[u->backend];
 		enum admission_state before = be->adm.state;
+		struct probe_result why = h->last;
 
-		if (admission_active(&be->adm, &rt->policy, h->state, &h->last, engine_now()))
+		engine_explain_result(e, &e->state->services[u->service].backends[u->backend].addr, be, &why);
+		if (admission_active(&be->adm, &rt->policy, state_of(e, be), &why, engine_now()))
 			engine_admission_changed(e, u->service, u->backend, before);
 	}
 }

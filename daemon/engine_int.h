@@ -15,6 +15,7 @@
 #include "log.h"
 #include "nexthop.h"
 #include "probe.h"
+#include "probe_path.h"
 
 #define NSEC_PER_SEC 1000000000ull
 #define NSEC_PER_MSEC 1000000ull
@@ -24,12 +25,13 @@
 struct backend_rt {
 	struct admission adm;
 	__s32 weight_override; /* -1: none */
-	__u32 target;          /* probe target id; 0 = not probed */
+	__u32 target[2];       /* ids of probe targets, by family of the VIP (or [0]: its address); 0 = none */
 	__u32 admission;       /* final, as last written to the slots */
 	__u32 own_slots, slots;
 	__u64 since_real_ns;
 	bool nexthop_ok;
 	char way_error[120]; /* why a resolved next hop can not be used; empty when it can */
+	bool here;             /* this host itself, as its probes were last arranged */
 };
 
 /* Run-time side of a service; parallel to state.services. */
@@ -49,16 +51,27 @@ struct service_rt {
 	struct admission_pool_result pool;
 	bool table_stale; /* membership or weights changed: build T anew */
 	bool dirty;       /* slots must be written */
+	__u8 ways;        /* its probes go through the tunnel: 1 to an IPv4 VIP, 2 to an IPv6 one */
+	bool way_told;    /* an event has said that they can not */
+	char way_why[160]; /* why a family is not probed through the tunnel, though asked for; else empty */
 	bool served;      /* has had an owner: from now on changes are transitions */
 };
 
-/* A probe that serves every backend with the same (address, port, mark, spec). */
+/* Where a probe goes, but for the spec. */
+struct target_way {
+	struct lb_addr addr, backend; /* equal unless it goes through a tunnel */
+	__u16 port, gue_port;
+	__u8 forward; /* 1 + enum lb_forward; 0: no tunnel */
+};
+/* A probe that serves every backend with the same way and spec. */
 struct target_rt {
+	struct target_way way;
 	struct probe_target t;
 	unsigned int first, n; /* users in engine.users */
 };
 struct target_user {
 	unsigned int service, backend;
+	unsigned int slot; /* of backend_rt.target */
 };
 
 struct engine {
@@ -80,6 +93,8 @@ struct engine {
 	__u64 seed[2];
 	struct nexthops *nexthops;
 	struct prober *prober;
+	struct probe_path *path; /* NULL: not to be had, path_why says why */
+	char path_why[160];
 	struct target_rt *targets; /* sorted by id */
 	struct target_user *users;
 	unsigned int n_targets;
@@ -141,9 +156,23 @@ int engine_grow(struct engine *e, const struct dataplane_sizes *sizes, struct er
 const struct lb_backend_info *engine_previous_info(const struct engine *e, const char *service,
 						   const struct lb_addr *addr);
 
-/* engine_health.c */
+/* engine_targets.c */
 void service_rt_probe(struct service_rt *rt);
 int engine_sync_probes(struct engine *e, struct err *err);
+bool engine_find_ways(struct engine *e, unsigned int service); /* true when they changed */
+bool engine_ways_changed(struct engine *e, const struct lb_addr *addr); /* by a new answer for @addr */
+/* VIPs whose next hop the probes depend on, two a service at most. */
+unsigned int engine_probed_vips(const struct state *s, const struct config *cfg, struct lb_addr *out);
+/* Load the program of the probes onto the maps in force, in the place of the one before. Without it: e->path_why. */
+int engine_open_path(struct engine *e);
+void engine_attach_path(struct engine *e, const char *ifname);
+
+/* engine_health.c */
+/* Of the probes of a backend the one that speaks most against it; NULL when it is not probed. */
+const struct target_rt *engine_worst_target(const struct engine *e, const struct backend_rt *be);
+/* A silence that is the balancer's own: the probe was not sent. */
+void engine_explain_result(const struct engine *e, const struct lb_addr *backend, const struct backend_rt *be,
+			   struct probe_result *r);
 void engine_on_probe(__u32 id, const struct health *h, enum health_event ev, void *userdata);
 void engine_tick_admissions(struct engine *e, __u64 *next_ns);
 void engine_policies_changed(struct engine *e); /* after a reload: times that count already may be longer or shorter */

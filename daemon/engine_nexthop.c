@@ -21,7 +21,7 @@ int engine_sync_nexthops(struct engine *e, const struct state *s, struct err *er
 	unsigned int n = 0, kept = 0;
 
 	for (unsigned int i = 0; i < s->n_services; i++)
-		n += s->services[i].n_backends;
+		n += s->services[i].n_backends + 2;
 	list = calloc(n + 1, sizeof(*list));
 	if (!list)
 		return err_set(err, -ENOMEM, "out of memory");
@@ -29,6 +29,7 @@ int engine_sync_nexthops(struct engine *e, const struct state *s, struct err *er
 	for (unsigned int i = 0; i < s->n_services; i++)
 		for (unsigned int k = 0; k < s->services[i].n_backends; k++)
 			list[n++] = s->services[i].backends[k].addr;
+	n += engine_probed_vips(s, e->config, list + n);
 	qsort(list, n, sizeof(*list), addr_order);
 	for (unsigned int i = 0; i < n; i++)
 		if (i == 0 || addr_cmp(&list[i - 1], &list[i]))
@@ -95,7 +96,13 @@ static bool set_way_out(struct engine *e, const struct lb_addr *backend, const s
 		err_set(err, -EADDRNOTAVAIL, "%s has no address to send from: set dataplane.source", nh->ifname);
 		return false;
 	}
-	return leaves_where_it_came(e, nh) || dataplane_tx_port(e->dp, nh->ifindex, &spec->tx_port, err) == 0;
+	if (leaves_where_it_came(e, nh))
+		return true;
+	if (dataplane_tx_port(e->dp, nh->ifindex, &spec->tx_port, err) < 0)
+		return false;
+	if (e->path && spec->tx_port)
+		(void)probe_path_set_port(e->path, spec->tx_port, nh->ifindex);
+	return true;
 }
 
 /* Bring a line into force; what packets may be reading is changed by way of its spare (include/lb/backend.h). */
@@ -179,10 +186,10 @@ static bool is_known(const struct engine *e, const struct lb_addr *addr)
 }
 
 /*
- * Before the start: is there an answer for every backend of the pending state? Then there is nothing to wait for. Asked
+ * Before the start: is there an answer for every backend of the pending state? Asked
  * after every answer, so it goes on where it stopped the last time: thousands of backends would else cost seconds.
  */
-static bool all_known(struct engine *e)
+static bool backends_known(struct engine *e)
 {
 	for (; e->known_services < e->pending->n_services; e->known_services++, e->known_backends = 0) {
 		const struct state_service *s = &e->pending->services[e->known_services];
@@ -194,9 +201,26 @@ static bool all_known(struct engine *e)
 	return true;
 }
 
+/* And for the VIPs that probes will go to? Then there is nothing to wait for. */
+static bool all_known(struct engine *e)
+{
+	_cleanup_free_ struct lb_addr *vips = NULL;
+	unsigned int n;
+
+	if (!backends_known(e))
+		return false;
+	vips = calloc(2 * e->pending->n_services + 1, sizeof(*vips));
+	n = vips ? engine_probed_vips(e->pending, e->config, vips) : 0;
+	for (unsigned int i = 0; i < n; i++)
+		if (!is_known(e, &vips[i]))
+			return false;
+	return true;
+}
+
 void engine_on_nexthop(const struct lb_addr *addr, const struct nexthop *nh, void *userdata)
 {
 	struct engine *e = userdata;
+	struct err err = { 0 };
 
 	if (!e->ready) {
 		if (e->pending && all_known(e))
@@ -218,6 +242,8 @@ void engine_on_nexthop(const struct lb_addr *addr, const struct nexthop *nh, voi
 			engine_mark(e, i);
 		}
 	}
+	if (engine_ways_changed(e, addr) && engine_sync_probes(e, &err) < 0)
+		log_err(&err);
 }
 
 static bool is_configured(const struct engine *e, const char *ifname)
@@ -234,6 +260,8 @@ void engine_on_link(const char *ifname, unsigned int ifindex, bool up, void *use
 	struct engine *e = userdata;
 
 	(void)ifindex;
-	if (e->ready && up && is_configured(e, ifname))
-		engine_repair_attachment(e, ifname);
+	if (!e->ready || !up || !is_configured(e, ifname))
+		return;
+	engine_repair_attachment(e, ifname);
+	engine_attach_path(e, ifname);
 }

@@ -47,16 +47,21 @@ static void view_nexthop(const struct engine *e, const struct state_backend *b, 
 static void view_probe(const struct engine *e, const struct probe_spec *spec, const struct backend_rt *be,
 		       struct snapshot_backend *out)
 {
-	const struct health *h = be->target ? prober_health(e->prober, be->target, &out->next_probe_ms) : NULL;
+	const struct target_rt *t = engine_worst_target(e, be);
+	const struct health *h = t ? prober_health(e->prober, t->t.id, &out->next_probe_ms) : NULL;
 
 	out->active = be->adm.active;
-	out->probe_type = be->target ? spec->type : PROBE_NONE;
+	out->probe_type = t ? spec->type : PROBE_NONE;
 	if (!h)
 		return;
+	out->probe_addr = t->t.addr;
+	out->probe_port = t->t.port;
+	out->probe_via = t->way.forward ? PROBE_VIA_VIP : PROBE_VIA_BACKEND;
 	out->rise = spec->rise;
 	out->fall = spec->fall;
 	out->streak = h->streak;
 	out->last_probe = h->last;
+	engine_explain_result(e, &out->addr, be, &out->last_probe);
 	out->checks = h->checks;
 	out->failures = h->failures;
 }

@@ -9,9 +9,12 @@
 #include "http.h"
 #include "log.h"
 #include "privilege.h"
+#include "probe_path.h"
 
 #include <argp.h>
+#include <dirent.h>
 #include <errno.h>
+#include <net/if.h>
 #include <signal.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
@@ -107,6 +110,27 @@ static int check(const struct arguments *a)
 	return EXIT_SUCCESS;
 }
 
+/* Filters of probes that a killed daemon left: on every interface that has a pinned link ("link-eth0", ':' for '.'). */
+static void remove_probe_filters(const char *pin_dir)
+{
+	DIR *dir = opendir(pin_dir);
+	struct dirent *entry;
+	char ifname[IF_NAMESIZE];
+	struct err err = { 0 };
+
+	while (dir && (entry = readdir(dir))) {
+		if (strncmp(entry->d_name, "link-", 5) || strlen(entry->d_name + 5) >= sizeof(ifname))
+			continue;
+		strcpy(ifname, entry->d_name + 5);
+		for (char *c = ifname; *c; c++)
+			*c = *c == ':' ? '.' : *c;
+		if (probe_path_remove(ifname, &err) < 0)
+			log_err(&err);
+	}
+	if (dir)
+		closedir(dir);
+}
+
 static int detach(const struct arguments *a)
 {
 	_cleanup_(config_freep) struct config *cfg = a->pin_dir ? NULL : load(a->config);
@@ -116,6 +140,7 @@ static int detach(const struct arguments *a)
 		fprintf(stderr, "lbd: without a configuration, say where the maps are pinned: lbd --detach --pin-dir DIR\n");
 		return EXIT_FAILURE;
 	}
+	remove_probe_filters(a->pin_dir ? a->pin_dir : cfg->dataplane.pin_dir);
 	if (dataplane_detach_all(a->pin_dir ? a->pin_dir : cfg->dataplane.pin_dir, &err) < 0) {
 		log_err(&err);
 		return EXIT_FAILURE;

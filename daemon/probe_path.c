@@ -3,6 +3,7 @@
 #include "probe_path.h"
 
 #include "core/cleanup.h"
+#include "dataplane_priv.h"
 #include "lb/abi.h"
 #include "probe.skel.h"
 
@@ -46,6 +47,26 @@ static int share_map(struct bpf_map *map, const char *pin_dir, struct err *err)
 	return r ? err_set(err, r, "probe path: %s: %s", path, strerror(-r)) : 0;
 }
 
+int probe_path_set_port(struct probe_path *p, __u32 port, __u32 ifindex)
+{
+	return bpf_map_update_elem(bpf_map__fd(p->skel->maps.probe_ports), &port, &ifindex, 0) ? -errno : 0;
+}
+
+static int copy_ports(struct probe_path *p, const char *pin_dir, struct err *err)
+{
+	_cleanup_close_ int fd = -1;
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/tx_ports", pin_dir);
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return err_set(err, -errno, "probe path: %s: %s", path, strerror(errno));
+	for (__u32 port = 1, ifindex; port < LB_TX_PORTS_MAX; port++)
+		if (!bpf_map_lookup_elem(fd, &port, &ifindex) && probe_path_set_port(p, port, ifindex))
+			return err_set(err, -errno, "probe path: ports: %s", strerror(errno));
+	return 0;
+}
+
 static int load(struct probe_path *p, const char *pin_dir, struct err *err)
 {
 	int r;
@@ -56,16 +77,11 @@ static int load(struct probe_path *p, const char *pin_dir, struct err *err)
 	r = share_map(p->skel->maps.backends, pin_dir, err);
 	if (!r)
 		r = share_map(p->skel->maps.backend_spares, pin_dir, err);
-	if (!r)
-		r = share_map(p->skel->maps.tx_ports, pin_dir, err);
 	if (r)
 		return r;
+	dp_listen();
 	r = probe_bpf__load(p->skel);
-	if (!r)
-		return 0;
-	err_set(err, r, "probe path: the kernel refuses the program: %s", strerror(-r));
-	err_hint(err, "probes through the tunnel need CAP_BPF, CAP_NET_ADMIN and CONFIG_NET_CLS_ACT");
-	return r;
+	return r ? dp_load_failed(r, "way of the probes", err) : copy_ports(p, pin_dir, err);
 }
 
 int probe_path_open(struct probe_path **out, const char *pin_dir, bool no_tcx, struct err *err)
@@ -133,6 +149,23 @@ static int clsact_attach(int prog_fd, unsigned int ifindex)
 	return r && r != -EEXIST ? r : bpf_tc_attach(&hook, &opts);
 }
 
+/* Id of the program of our handle and priority, 0 when there is none. */
+static __u32 clsact_prog(unsigned int ifindex)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = BPF_TC_EGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = HANDLE, .priority = PROBE_PATH_PRIORITY);
+
+	return bpf_tc_query(&hook, &opts) ? 0 : opts.prog_id;
+}
+
+static __u32 own_prog(const struct probe_path *p)
+{
+	struct bpf_prog_info info = {0};
+	__u32 len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(bpf_program__fd(p->skel->progs.lb_probe), &info, &len) ? 0 : info.id;
+}
+
 static int clsact_detach(unsigned int ifindex)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = BPF_TC_EGRESS);
@@ -144,7 +177,10 @@ static int clsact_detach(unsigned int ifindex)
 int probe_path_remove(const char *ifname, struct err *err)
 {
 	unsigned int ifindex = if_nametoindex(ifname);
-	int r = ifindex ? clsact_detach(ifindex) : 0;
+	int r;
+
+	dp_listen(); /* libbpf would print that there is none */
+	r = ifindex ? clsact_detach(ifindex) : 0;
 
 	if (!r || r == -ENOENT || r == -EINVAL) /* EINVAL: no clsact there */
 		return 0;
@@ -161,11 +197,12 @@ static struct attachment *find(struct probe_path *p, const char *ifname)
 	return NULL;
 }
 
-static void detach(struct attachment *a)
+/* A filter that another object of ours has taken over (the maps grew) stays. */
+static void detach(const struct probe_path *p, struct attachment *a)
 {
 	if (a->link_fd >= 0)
 		cleanup_closep(&a->link_fd);
-	else if (if_nametoindex(a->ifname) == a->ifindex)
+	else if (if_nametoindex(a->ifname) == a->ifindex && clsact_prog(a->ifindex) == own_prog(p))
 		(void)clsact_detach(a->ifindex);
 	*a = (struct attachment){.link_fd = -1};
 }
@@ -198,7 +235,7 @@ int probe_path_attach(struct probe_path *p, const char *ifname, struct err *err)
 	if (a && a->ifindex == ifindex)
 		return 0;
 	if (a)
-		detach(a);
+		detach(p, a);
 	else
 		a = find(p, "");
 	if (!a)
@@ -217,7 +254,7 @@ void probe_path_detach(struct probe_path *p, const char *ifname)
 	struct attachment *a = *ifname ? find(p, ifname) : NULL;
 
 	if (a)
-		detach(a);
+		detach(p, a);
 }
 
 void probe_path_close(struct probe_path *p)
@@ -226,7 +263,7 @@ void probe_path_close(struct probe_path *p)
 		return;
 	for (unsigned int i = 0; i < INTERFACES_MAX; i++)
 		if (p->at[i].ifname[0])
-			detach(&p->at[i]);
+			detach(p, &p->at[i]);
 	probe_bpf__destroy(p->skel);
 	free(p);
 }

@@ -36,6 +36,8 @@ int probe_path_open(struct probe_path **out, const char *pin_dir, bool no_tcx, s
  */
 int probe_path_attach(struct probe_path *p, const char *ifname, struct err *err);
 void probe_path_detach(struct probe_path *p, const char *ifname);
+/* A backend line may name @port from now on (dataplane_tx_port()); those of before are known since the opening. */
+int probe_path_set_port(struct probe_path *p, __u32 port, __u32 ifindex);
 struct probe_path_stats {
 	__u64 n[LB_PROBE_STATS];
 };

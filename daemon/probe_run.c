@@ -86,6 +86,10 @@ void probe_run_finish_errno(struct probe_run *r, const char *what, int error, bo
 {
 	enum probe_outcome o = probe_outcome_of_errno(error, local);
 
+	/* No route to the VIP is this host's fault; of the backend behind the tunnel it says nothing. */
+	if (local && r->mark && o == PROBE_OUTCOME_UNREACHABLE)
+		o = PROBE_OUTCOME_LOCAL;
+
 	probe_run_finish(r, o, "%s: %s%s", what, strerrordesc_np(error), local ? advice(error) : "");
 }
 

@@ -25,6 +25,12 @@ static const struct cfg_choice types[] = {
 };
 /* clang-format on */
 
+/* clang-format off */
+static const struct cfg_choice vias[] = {
+	{ "vip", PROBE_VIA_VIP }, { "backend", PROBE_VIA_BACKEND }, { NULL, 0 },
+};
+/* clang-format on */
+
 static const char *check_path(const char *text)
 {
 	if (text[0] != '/')
@@ -60,6 +66,7 @@ enum {
 	P_FALL,
 	P_JITTER,
 	P_PORT,
+	P_VIA,
 	P_PATH,
 	P_HOST,
 	P_METHOD,
@@ -83,6 +90,7 @@ static const struct cfg_field fields[P_MAX] = {
 	[P_FALL] = ROW("fall", CFG_UINT, fall, .min = 1, .max = 100, .only = ON_ANY),
 	[P_JITTER] = ROW("jitter", CFG_PERCENT, jitter_pct, .max = 50, .only = ON_ANY),
 	[P_PORT] = ROW("port", CFG_AUTO, port, .min = 1, .max = 65535, .what = "a port", .only = ON_ANY),
+	[P_VIA] = ROW("via", CFG_ENUM, via, .choices = vias, .only = ON_ANY),
 	[P_PATH] = ROW("path", CFG_TEXT, path, .check = check_path, .only = ON_HTTP,
 		       .what = "a path is like /healthz?full=1; write other characters as %XX"),
 	[P_HOST] = ROW("host", CFG_TEXT, host, .check = check_host, .only = ON_HTTP,

@@ -17,6 +17,11 @@ const char *probe_type_name(enum probe_type t)
 	return (unsigned int)t < PROBE_TYPE_MAX ? names[t] : "?";
 }
 
+const char *probe_via_name(enum probe_via v)
+{
+	return v == PROBE_VIA_BACKEND ? "backend" : "vip";
+}
+
 static bool is_http(enum probe_type t)
 {
 	return t == PROBE_HTTP || t == PROBE_HTTPS;
@@ -70,7 +75,7 @@ bool probe_spec_equal(const struct probe_spec *a, const struct probe_spec *b)
 		return true;
 	if (a->interval_ms != b->interval_ms || a->fast_interval_ms != b->fast_interval_ms ||
 	    a->down_interval_ms != b->down_interval_ms || a->timeout_ms != b->timeout_ms ||
-	    a->rise != b->rise || a->fall != b->fall || a->jitter_pct != b->jitter_pct || a->port != b->port)
+	    a->rise != b->rise || a->fall != b->fall || a->jitter_pct != b->jitter_pct || a->port != b->port || a->via != b->via)
 		return false;
 	if (is_http(a->type))
 		return http_equal(a, b);

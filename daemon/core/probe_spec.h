@@ -9,6 +9,7 @@
 #include <linux/types.h>
 #include <stdbool.h>
 
+enum probe_via { PROBE_VIA_VIP, PROBE_VIA_BACKEND };
 enum probe_type { PROBE_NONE, PROBE_TCP, PROBE_HTTP, PROBE_HTTPS, PROBE_UDP, PROBE_TYPE_MAX };
 
 #define PROBE_RANGES_MAX 8
@@ -23,6 +24,7 @@ struct probe_spec {
 	__u32 rise, fall;       /* 3, 3 */
 	__u32 jitter_pct;       /* 10 */
 	__u16 port;             /* 0: the service's port */
+	enum probe_via via;     /* to the VIP as clients' packets go, or to the backend's own address; default vip */
 	/* http, https */
 	char path[256];  /* default "/" */
 	char host[256];  /* Host header and SNI; empty: the VIP */
@@ -43,3 +45,4 @@ void probe_spec_init(struct probe_spec *s, enum probe_type type);
 /* Would both probes do the same? Two probes of type none always would. */
 bool probe_spec_equal(const struct probe_spec *a, const struct probe_spec *b);
 const char *probe_type_name(enum probe_type t);
+const char *probe_via_name(enum probe_via v); /* "vip", "backend" */

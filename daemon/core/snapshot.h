@@ -28,6 +28,9 @@ struct snapshot_backend {
 	bool retired;               /* no longer configured; its last flows go on */
 	enum probe_type probe_type; /* PROBE_NONE: not probed, the fields below mean nothing */
 	enum health_state active;
+	struct lb_addr probe_addr;      /* what is asked: a VIP, or its own address */
+	__u16 probe_port;
+	enum probe_via probe_via;
 	__u32 rise, fall;               /* of the probe's specification */
 	__u32 streak;                   /* results in a row that contradict `active` */
 	struct probe_result last_probe; /* meaningful when checks > 0 */

@@ -228,7 +228,7 @@ static void test_other_interface(void **state)
 	wrap_for(&w, PKT_L2);
 	put_backend(&backends[BACKEND], &w);
 	backends[BACKEND].tx_port = (__u8)port;
-	if (bpf_map_update_elem(bpf_map__fd(skel->maps.tx_ports), &port, &ifindex, 0))
+	if (bpf_map_update_elem(bpf_map__fd(skel->maps.probe_ports), &port, &ifindex, 0))
 		skip(); /* lo in a devmap: not on every kernel */
 	assert_int_equal(run(&in, &out, MARK, NULL), TC_ACT_OK);
 }

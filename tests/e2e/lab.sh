@@ -116,6 +116,7 @@ lab_balancer() { # NUMBER
   lab_address "bal$1" eth0 "10.0.2.1$1/24" "fd00:2::1$1/64"
   lab_default_route "bal$1" 10.0.2.1 fd00:2::1
   lab_feeds_xdp router "bal$1"
+  lab_feeds_xdp "bal$1" eth0 # its probes are wrapped after the point where a veth would leave the checksum open
   lab_receives_xdp_tx router "bal$1"
 }
 

@@ -390,6 +390,19 @@ static void test_left_over_filter(void **state)
 	assert_int_equal(probe_path_remove("nosuch0", &err), 0);
 }
 
+/* The maps grew: a second object takes over, and the end of the first takes nothing away. */
+static void test_second_object(void **state)
+{
+	for (int no_tcx = 0; no_tcx < 2; no_tcx++) {
+		struct probe_path *first = open_path(no_tcx), *second = open_path(no_tcx);
+
+		probe_path_close(first);
+		expect_all(PROBE_OUTCOME_OK, 1, TUNNELS, PORT, "by the second object");
+		probe_path_close(second);
+	}
+	assert_int_equal(shell("tc filter show dev lb0 egress | grep -q lb_probe"), 256);
+}
+
 /* The server runs and answers at the backend's address, but clients could not reach it. Last: it breaks the
  * backend. */
 static void test_backend_half_alive(void **state)
@@ -416,6 +429,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_way),          cmocka_unit_test(test_line_leads_astray),
 		cmocka_unit_test(test_no_interface),       cmocka_unit_test(test_left_over_filter),
+		cmocka_unit_test(test_second_object),
 		cmocka_unit_test(test_backend_half_alive),
 	};
 

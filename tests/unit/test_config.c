@@ -109,6 +109,7 @@ static void test_defaults(void **state)
 	assert_int_equal(s->probe.fall, 3);
 	assert_int_equal(s->probe.jitter_pct, 10);
 	assert_int_equal(s->probe.port, 0);
+	assert_int_equal(s->probe.via, PROBE_VIA_VIP);
 	assert_string_equal(s->backends[0].name, "10.0.0.1");
 	assert_int_equal(s->backends[0].weight, 100);
 	assert_int_equal(s->backends[0].forward, LB_FORWARD_IPIP);
@@ -258,6 +259,7 @@ static const struct {
 	{"0a 0b", "0a 0c"},
 	{"expect-data: ok", "expect-data: oo"},
 	{"port: 54", "port: 55"},
+	{"port: 54", "via: backend, port: 54"},
 	{"port: 54", "interval: 3s, port: 54"},
 	{"port: 54", "fast-interval: 400ms, port: 54"},
 	{"port: 54", "down-interval: 4s, port: 54"},

@@ -124,6 +124,8 @@ static void add_probe(struct parts *to, struct stream *r, struct stream *order)
 		add(&p, "jitter: %u%%", below(r, 51));
 	if (type && below(r, 2))
 		add(&p, "rise: %u", 1 + below(r, 100));
+	if (type && !below(r, 3))
+		add(&p, "via: %s", below(r, 2) ? "vip" : "backend");
 	if (type == 4 || (type && !below(r, 3)))
 		add(&p, "port: %u", 1 + below(r, 65535));
 	if ((type == 2 || type == 3) && below(r, 2)) {
