@@ -61,12 +61,13 @@ void engine_write_info(struct engine *e, unsigned int service, unsigned int back
 
 /* ---- preparing: run-time side of the new state, moved from the old where the service or backend stays ---------- */
 
-/* Who joins a service that runs already waits for its first good probe. */
+/* Unless told otherwise, who joins a service that runs already waits for its first good probe. */
 static void backend_rt_init(const struct service_rt *rt, bool joins, struct backend_rt *be)
 {
 	struct admission_policy policy = rt->policy;
 
-	policy.initial_down = joins && rt->probe.type != PROBE_NONE;
+	policy.initial_down = rt->probe.type != PROBE_NONE &&
+			      (rt->cfg->init == CONFIG_INIT_DOWN || (rt->cfg->init == CONFIG_INIT_AUTO && joins));
 	be->weight_override = -1;
 	be->since_real_ns = engine_now_real();
 	admission_init(&be->adm, &policy, LB_ADMIN_NONE, engine_now());

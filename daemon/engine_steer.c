@@ -45,6 +45,11 @@ void service_rt_policy(struct service_rt *rt)
 	p->slow_start_ms = c->slow_start_ms;
 	p->drain_timeout_ms = c->drain_timeout_ms;
 	p->panic_threshold_pct = c->panic_threshold_pct;
+	p->hard_down_ms = c->hard_down_ms;
+	p->mass_failure_pct = c->mass_failure_pct;
+	p->mass_failure_ms = c->mass_failure_ms;
+	p->mass_failure_hold_ms = c->mass_failure_hold_ms;
+	p->flap_half_life_ms = c->flap_half_life_ms;
 }
 
 void service_rt_done(struct service_rt *rt)

@@ -22,6 +22,7 @@
 
 enum config_xdp_mode { CONFIG_XDP_AUTO, CONFIG_XDP_NATIVE, CONFIG_XDP_GENERIC };
 enum config_udp { CONFIG_UDP_NONE, CONFIG_UDP_TRACK };
+enum config_init { CONFIG_INIT_AUTO, CONFIG_INIT_UP, CONFIG_INIT_DOWN };
 enum config_hash { CONFIG_HASH_5TUPLE, CONFIG_HASH_SOURCE };
 
 struct config_dataplane {
@@ -73,6 +74,12 @@ struct config_service {
 	__u32 source_limit;              /* the same for each source prefix */
 	struct config_prefix *acl;       /* owned; sorted; the longest prefix decides; NULL when there is none */
 	unsigned int n_acl;
+	enum config_init init;           /* before the first good probe; auto: only who joins a running pool waits for it */
+	__u32 hard_down_ms;              /* default 10 s: silence after which flows are given up; 0 = at once */
+	__u32 mass_failure_pct;          /* default 30; 0 = silence is never doubted */
+	__u32 mass_failure_ms;           /* default 10 s: silences that begin within this are of one cause */
+	__u32 mass_failure_hold_ms;      /* default 30 s */
+	__u32 flap_half_life_ms;         /* default 120 s; 0 = flapping is not damped */
 	struct config_backend *backends; /* owned, at least one, sorted by address; names are unique, too */
 	unsigned int n_backends;
 	struct diag_mark mark; /* where the service stands in the file */

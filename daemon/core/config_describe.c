@@ -64,16 +64,24 @@ static bool acl_equal(const struct config_service *a, const struct config_servic
 	return true;
 }
 
+static bool policy_equal(const struct config_service *a, const struct config_service *b)
+{
+	return a->slow_start_ms == b->slow_start_ms && a->drain_timeout_ms == b->drain_timeout_ms &&
+	       a->panic_threshold_pct == b->panic_threshold_pct && a->init == b->init &&
+	       a->hard_down_ms == b->hard_down_ms && a->mass_failure_pct == b->mass_failure_pct &&
+	       a->mass_failure_ms == b->mass_failure_ms &&
+	       a->mass_failure_hold_ms == b->mass_failure_hold_ms &&
+	       a->flap_half_life_ms == b->flap_half_life_ms;
+}
+
 bool config_service_equal(const struct config_service *a, const struct config_service *b)
 {
 	return strcmp(a->name, b->name) == 0 && vips_equal(a, b) && a->port == b->port &&
 	       a->protocol == b->protocol && a->forward == b->forward && a->udp == b->udp &&
 	       a->hash == b->hash && a->table_size == b->table_size && a->gue_port == b->gue_port &&
-	       probe_spec_equal(&a->probe, &b->probe) && a->slow_start_ms == b->slow_start_ms &&
-	       a->drain_timeout_ms == b->drain_timeout_ms && a->grace_s == b->grace_s &&
-	       a->udp_idle_s == b->udp_idle_s && a->panic_threshold_pct == b->panic_threshold_pct &&
-	       a->new_flow_limit == b->new_flow_limit && a->source_limit == b->source_limit && acl_equal(a, b) &&
-	       backends_equal(a, b);
+	       probe_spec_equal(&a->probe, &b->probe) && policy_equal(a, b) && a->grace_s == b->grace_s &&
+	       a->udp_idle_s == b->udp_idle_s && a->new_flow_limit == b->new_flow_limit &&
+	       a->source_limit == b->source_limit && acl_equal(a, b) && backends_equal(a, b);
 }
 
 static bool source_equal(bool has_a, const struct lb_addr *a, bool has_b, const struct lb_addr *b)

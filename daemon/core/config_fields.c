@@ -250,7 +250,7 @@ static const char *unknown_key(struct cfg *c, const yaml_node_t *key, const char
 			       const struct cfg_field *fields, unsigned int n)
 {
 	const char *names[CFG_FIELDS_MAX + 1] = {NULL}, *text, *near;
-	char hint[400];
+	char hint[600];
 	size_t len;
 
 	if (diags_errors(c->diags) > DIAG_MAX) { /* nobody will read it: spare the search */

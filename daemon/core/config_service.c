@@ -18,6 +18,9 @@
 static const struct cfg_choice hashes[] = {
 	{ "5-tuple", CONFIG_HASH_5TUPLE }, { "source", CONFIG_HASH_SOURCE }, { NULL, 0 },
 };
+static const struct cfg_choice inits[] = {
+	{ "auto", CONFIG_INIT_AUTO }, { "up", CONFIG_INIT_UP }, { "down", CONFIG_INIT_DOWN }, { NULL, 0 },
+};
 static const struct cfg_choice udps[] = {
 	{ "none", CONFIG_UDP_NONE }, { "track", CONFIG_UDP_TRACK }, { NULL, 0 },
 };
@@ -34,6 +37,12 @@ enum {
 	F_SLOW_START,
 	F_DRAIN_TIMEOUT,
 	F_PANIC,
+	F_INIT,
+	F_HARD_DOWN,
+	F_MASS,
+	F_MASS_WINDOW,
+	F_MASS_HOLD,
+	F_FLAP,
 	F_GUE_PORT,
 	F_UDP,
 	F_UDP_IDLE,
@@ -52,6 +61,13 @@ enum {
 	[at + F_SLOW_START] = ROW("slow-start", CFG_MS, slow_start_ms, .max = DAY_MS),                  \
 	[at + F_DRAIN_TIMEOUT] = ROW("drain-timeout", CFG_MS, drain_timeout_ms, .max = DAY_MS),         \
 	[at + F_PANIC] = ROW("panic-threshold", CFG_PERCENT, panic_threshold_pct, .max = 100),          \
+	[at + F_INIT] = ROW("init", CFG_ENUM, init, .choices = inits),                                  \
+	[at + F_HARD_DOWN] = ROW("hard-down", CFG_MS, hard_down_ms, .max = DAY_MS),                     \
+	[at + F_MASS] = ROW("mass-failure", CFG_PERCENT, mass_failure_pct, .max = 100),                 \
+	[at + F_MASS_WINDOW] = ROW("mass-failure-window", CFG_MS, mass_failure_ms, .min = 100,          \
+				   .max = DAY_MS),                                                      \
+	[at + F_MASS_HOLD] = ROW("mass-failure-hold", CFG_MS, mass_failure_hold_ms, .max = DAY_MS),     \
+	[at + F_FLAP] = ROW("flap-damping", CFG_MS, flap_half_life_ms, .max = DAY_MS),                  \
 	[at + F_GUE_PORT] = ROW("gue-port", CFG_UINT, gue_port, .min = 1, .max = 65535,                 \
 				.what = "a port", .only = ON_GUE),                                      \
 	[at + F_UDP] = ROW("udp", CFG_ENUM, udp, .choices = udps, .only = ON_UDP),                      \
@@ -102,6 +118,11 @@ void cfg_template_init(struct cfg_template *t)
 	t->s.grace_s = 900;
 	t->s.udp_idle_s = 60;
 	t->s.panic_threshold_pct = 50;
+	t->s.hard_down_ms = 10 * 1000;
+	t->s.mass_failure_pct = 30;
+	t->s.mass_failure_ms = 10 * 1000;
+	t->s.mass_failure_hold_ms = 30 * 1000;
+	t->s.flap_half_life_ms = 120 * 1000;
 	t->weight = 100;
 	cfg_probe_init(&t->s.probe);
 }

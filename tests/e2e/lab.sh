@@ -101,7 +101,8 @@ lab_router() {
   lab_address client eth0 10.0.1.2/24 fd00:1::2/64
   lab_address router client 10.0.1.1/24 fd00:1::1/64
   lab_default_route client 10.0.1.1 fd00:1::1
-  ip -n router link add fabric mtu "$LAB_MTU" type bridge mcast_snooping 0
+  # A fixed address: a bridge takes that of a port otherwise, and another one when the port goes.
+  ip -n router link add fabric address 02:00:00:00:02:01 mtu "$LAB_MTU" type bridge mcast_snooping 0
   ip -n router link set fabric up
   lab_address router fabric 10.0.2.1/24 fd00:2::1/64
 }

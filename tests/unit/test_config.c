@@ -100,6 +100,12 @@ static void test_defaults(void **state)
 	assert_int_equal(s->grace_s, 900);
 	assert_int_equal(s->udp_idle_s, 60);
 	assert_int_equal(s->panic_threshold_pct, 50);
+	assert_int_equal(s->init, CONFIG_INIT_AUTO);
+	assert_int_equal(s->hard_down_ms, 10000);
+	assert_int_equal(s->mass_failure_pct, 30);
+	assert_int_equal(s->mass_failure_ms, 10000);
+	assert_int_equal(s->mass_failure_hold_ms, 30000);
+	assert_int_equal(s->flap_half_life_ms, 120000);
 	assert_int_equal(s->probe.type, PROBE_TCP);
 	assert_int_equal(s->probe.interval_ms, 2000);
 	assert_int_equal(s->probe.fast_interval_ms, 500);
@@ -238,6 +244,12 @@ static const struct {
 	{"slow-start: 500ms", "slow-start: 501ms"},
 	{"drain-timeout: 0s", "drain-timeout: 1s"},
 	{"panic-threshold: 0", "panic-threshold: 1"},
+	{"gue-port: 7000", "gue-port: 7000, init: down"},
+	{"gue-port: 7000", "gue-port: 7000, hard-down: 0s"},
+	{"gue-port: 7000", "gue-port: 7000, mass-failure: 0%"},
+	{"gue-port: 7000", "gue-port: 7000, mass-failure-window: 100ms"},
+	{"gue-port: 7000", "gue-port: 7000, mass-failure-hold: 0s"},
+	{"gue-port: 7000", "gue-port: 7000, flap-damping: 0s"},
 	{"gue-port: 7000", "gue-port: 7001"},
 	{"udp: track", "udp: none"},
 	{"udp-idle: 5s", "udp-idle: 6s"},

@@ -103,6 +103,18 @@ static void add_shared(struct parts *p, struct stream *r)
 	if (!below(r, 3))
 		add(p, "panic-threshold: %u%%", below(r, 101));
 	if (!below(r, 3))
+		add(p, "init: %s", below(r, 2) ? "up" : "down");
+	if (!below(r, 3))
+		add(p, "hard-down: %ums", below(r, 100000));
+	if (!below(r, 3))
+		add(p, "mass-failure: %u%%", below(r, 101));
+	if (!below(r, 3))
+		add(p, "mass-failure-window: %us", 1 + below(r, 100));
+	if (!below(r, 3))
+		add(p, "mass-failure-hold: %us", below(r, 100));
+	if (!below(r, 3))
+		add(p, "flap-damping: %us", below(r, 1000));
+	if (!below(r, 3))
 		add(p, "udp: %s", below(r, 2) ? "none" : "track");
 	if (!below(r, 3))
 		add(p, "udp-idle: %us", 1 + below(r, 3600));
