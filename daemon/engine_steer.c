@@ -44,6 +44,7 @@ void service_rt_policy(struct service_rt *rt)
 	admission_policy_default(p);
 	p->slow_start_ms = c->slow_start_ms;
 	p->drain_timeout_ms = c->drain_timeout_ms;
+	p->drain_ramp_ms = c->drain_ramp_ms;
 	p->panic_threshold_pct = c->panic_threshold_pct;
 	p->hard_down_ms = c->hard_down_ms;
 	p->mass_failure_pct = c->mass_failure_pct;

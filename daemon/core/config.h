@@ -67,6 +67,7 @@ struct config_service {
 	struct probe_spec probe;
 	__u32 slow_start_ms;             /* default 30 s, at most a day; 0 = at once */
 	__u32 drain_timeout_ms;          /* default 300 s, at most a day */
+	__u32 drain_ramp_ms;             /* default 0: a drain stops new flows at once; at most a day */
 	__u32 grace_s;                   /* default 900, 0..86400 */
 	__u32 udp_idle_s;                /* default 60, 1..3600 */
 	__u32 panic_threshold_pct;       /* default 50; 0 = never */

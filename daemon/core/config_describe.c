@@ -67,6 +67,7 @@ static bool acl_equal(const struct config_service *a, const struct config_servic
 static bool policy_equal(const struct config_service *a, const struct config_service *b)
 {
 	return a->slow_start_ms == b->slow_start_ms && a->drain_timeout_ms == b->drain_timeout_ms &&
+	       a->drain_ramp_ms == b->drain_ramp_ms &&
 	       a->panic_threshold_pct == b->panic_threshold_pct && a->init == b->init &&
 	       a->hard_down_ms == b->hard_down_ms && a->mass_failure_pct == b->mass_failure_pct &&
 	       a->mass_failure_ms == b->mass_failure_ms &&

@@ -36,6 +36,7 @@ enum {
 	F_GRACE,
 	F_SLOW_START,
 	F_DRAIN_TIMEOUT,
+	F_DRAIN_RAMP,
 	F_PANIC,
 	F_INIT,
 	F_HARD_DOWN,
@@ -60,6 +61,7 @@ enum {
 	[at + F_GRACE] = ROW("grace", CFG_S, grace_s, .max = DAY_S),                                    \
 	[at + F_SLOW_START] = ROW("slow-start", CFG_MS, slow_start_ms, .max = DAY_MS),                  \
 	[at + F_DRAIN_TIMEOUT] = ROW("drain-timeout", CFG_MS, drain_timeout_ms, .max = DAY_MS),         \
+	[at + F_DRAIN_RAMP] = ROW("drain-ramp", CFG_MS, drain_ramp_ms, .max = DAY_MS),                  \
 	[at + F_PANIC] = ROW("panic-threshold", CFG_PERCENT, panic_threshold_pct, .max = 100),          \
 	[at + F_INIT] = ROW("init", CFG_ENUM, init, .choices = inits),                                  \
 	[at + F_HARD_DOWN] = ROW("hard-down", CFG_MS, hard_down_ms, .max = DAY_MS),                     \

@@ -97,6 +97,7 @@ static void test_defaults(void **state)
 	assert_int_equal(s->gue_port, 6080);
 	assert_int_equal(s->slow_start_ms, 30000);
 	assert_int_equal(s->drain_timeout_ms, 300000);
+	assert_int_equal(s->drain_ramp_ms, 0);
 	assert_int_equal(s->grace_s, 900);
 	assert_int_equal(s->udp_idle_s, 60);
 	assert_int_equal(s->panic_threshold_pct, 50);
@@ -245,6 +246,7 @@ static const struct {
 	{"drain-timeout: 0s", "drain-timeout: 1s"},
 	{"panic-threshold: 0", "panic-threshold: 1"},
 	{"gue-port: 7000", "gue-port: 7000, init: down"},
+	{"gue-port: 7000", "gue-port: 7000, drain-ramp: 1s"},
 	{"gue-port: 7000", "gue-port: 7000, hard-down: 0s"},
 	{"gue-port: 7000", "gue-port: 7000, mass-failure: 0%"},
 	{"gue-port: 7000", "gue-port: 7000, mass-failure-window: 100ms"},

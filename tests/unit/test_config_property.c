@@ -101,6 +101,8 @@ static void add_shared(struct parts *p, struct stream *r)
 	if (!below(r, 3))
 		add(p, "drain-timeout: %us", below(r, 1000));
 	if (!below(r, 3))
+		add(p, "drain-ramp: %ums", below(r, 100000));
+	if (!below(r, 3))
 		add(p, "panic-threshold: %u%%", below(r, 101));
 	if (!below(r, 3))
 		add(p, "init: %s", below(r, 2) ? "up" : "down");
