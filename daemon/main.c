@@ -197,7 +197,8 @@ static int add_signal(struct daemon *d, int signal, sd_event_signal_handler_t ha
 	sigemptyset(&set);
 	sigaddset(&set, signal);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	return sd_event_add_signal(d->event, NULL, signal, handler, d);
+	/* Without a handler sd-event leaves the loop, and takes the pointer for the exit code. */
+	return sd_event_add_signal(d->event, NULL, signal, handler, handler ? d : NULL);
 }
 
 static int set_up_loop(struct daemon *d, struct err *err)

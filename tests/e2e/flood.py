@@ -64,7 +64,10 @@ def main():
     sent, start = 0, time.monotonic()
     while not stop and time.monotonic() - start < options.duration:
         began = time.monotonic()
-        bpf(BPF_PROG_TEST_RUN, attr)
+        try:
+            bpf(BPF_PROG_TEST_RUN, attr)
+        except InterruptedError:  # by SIGTERM, in the middle of a burst
+            continue
         sent += BURST
         took = time.monotonic() - began
         time.sleep(took * (100 - options.duty) / options.duty)

@@ -301,10 +301,11 @@ balancer_is_up() {
   ctl "$1" status >/dev/null 2>&1
 }
 balancer_kill() { # NUMBER SIGNAL
-  local pid
+  local pid status=0
   pid=$(cat "$LAB/bal$1/lbd.pid")
   kill "-$2" "$pid"
-  wait "$pid" 2>/dev/null || :
+  wait "$pid" 2>/dev/null || status=$?
+  [ "$2" = KILL ] || [ "$status" = 0 ] || die "bal$1: lbd ended with status $status: $(tail -n 20 "$LAB/bal$1/lbd.log")"
 }
 ctl() { # NUMBER VERB...: lbctl on that balancer
   local n=$1
