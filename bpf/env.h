@@ -3,11 +3,17 @@
  * env.h - the ground the program's headers stand on: kernel and libbpf headers, loads, hints to the compiler.
  */
 #pragma once
+#ifdef LB_TWIN
+#include "twin_env.h" /* tests/twin: the same headers in user space */
+#define LB_RODATA volatile
+#else
 #include <linux/bpf.h>
 #include <linux/types.h>
 #include <stdbool.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
+#define LB_RODATA const volatile
+#endif
 #include "lb/abi.h"
 #include "lb/flow.h"
 #include "lb/hash.h"

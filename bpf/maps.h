@@ -10,7 +10,7 @@
 #include "env.h"
 
 /* User space fills this in before load: constants to the verifier. */
-const volatile struct lb_params lb_params = {};
+LB_RODATA struct lb_params lb_params = {};
 
 #define LB_ARRAY(name_, value_, flags_)                  \
 	struct {                                         \
