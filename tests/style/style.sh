@@ -112,7 +112,7 @@ rule_spdx() {
   while read -r file; do
     case $file in
       bpf/*) want='GPL-2.0-only' ;;
-      tests/*.bpf.c) want='GPL-2.0-only' ;;
+      tests/*.bpf.c | tests/twin/*) want='GPL-2.0-only' ;; # the latter compiles bpf/
       include/lb/*) want='GPL-2.0 OR Apache-2.0' ;;
       *) want='Apache-2.0' ;;
     esac
