@@ -71,6 +71,13 @@ static void print_result(const json_t *asked, const json_t *b)
 		fputs(": ", stdout);
 		show_text(show_get_text(last, "detail"), stdout);
 	}
+	if (json_is_object(json_object_get(probe, "latency"))) {
+		const json_t *latency = json_object_get(probe, "latency");
+
+		printf("\nlast %lld good probes: median %.1f ms, 99%% within %.1f ms",
+		       (long long)show_get_int(latency, "probes"), (double)show_get_int(latency, "p50_us") / 1e3,
+		       (double)show_get_int(latency, "p99_us") / 1e3);
+	}
 	printf("\nprobe state %s (%lld of %lld probes failed), backend %s", show_get_text(probe, "state"),
 	       (long long)show_get_int(probe, "failures"), (long long)checks_of(b), show_get_text(b, "state"));
 	if (*show_get_text(b, "reason")) {

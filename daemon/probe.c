@@ -37,6 +37,8 @@ struct target {
 	struct lb_addr addr;
 	struct spec_ref *spec;
 	struct health health;
+	__u32 latency_us[PROBE_LATENCIES]; /* a ring of the successful ones */
+	__u32 n_latencies; /* so far; the next goes to [n % PROBE_LATENCIES] */
 	struct probe_timer timer;
 	struct pooled_run *run; /* under way */
 };
@@ -128,6 +130,8 @@ static void report(struct target *t, const struct probe_result *result, __u64 st
 	enum health_event ev = health_step(&t->health, &t->spec->spec, result, now);
 
 	p->probes++;
+	if (result->outcome == PROBE_OUTCOME_OK)
+		t->latency_us[t->n_latencies++ % PROBE_LATENCIES] = result->latency_us;
 	if (result->outcome == PROBE_OUTCOME_LOCAL) {
 		p->locals++;
 		memcpy(p->last_local, result->detail, sizeof(p->last_local));
@@ -311,6 +315,7 @@ static void apply(struct change *c, const struct probe_target *want)
 		spec_unref(t->spec);
 		t->spec = c->spec;
 		t->health.streak = 0;
+		t->n_latencies = 0;
 	}
 	t->addr = want->addr;
 	t->port = want->port;
@@ -419,6 +424,28 @@ const struct health *prober_health(const struct prober *p, __u32 id, __u32 *next
 				   ? (__u32)((t->timer.t.at_ns - now) / NS_PER_MS)
 				   : 0;
 	return &t->health;
+}
+
+static int u32_cmp(const void *a, const void *b)
+{
+	__u32 x = *(const __u32 *)a, y = *(const __u32 *)b;
+
+	return (x > y) - (x < y);
+}
+
+void prober_latency(const struct prober *p, __u32 id, struct probe_latency *out)
+{
+	const struct target *t = find(p, id);
+	__u32 us[PROBE_LATENCIES];
+
+	*out = (struct probe_latency){0};
+	if (!t || !t->n_latencies)
+		return;
+	out->n = t->n_latencies < PROBE_LATENCIES ? t->n_latencies : PROBE_LATENCIES;
+	memcpy(us, t->latency_us, out->n * sizeof(*us));
+	qsort(us, out->n, sizeof(*us), u32_cmp);
+	out->p50_us = us[(out->n - 1) / 2];
+	out->p99_us = us[(out->n * 99 + 99) / 100 - 1];
 }
 
 int prober_kick(struct prober *p, __u32 id)

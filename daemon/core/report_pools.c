@@ -60,20 +60,23 @@ static json_t *service(const struct snapshot_service *svc)
 
 static json_t *probe(const struct snapshot_backend *b)
 {
-	json_t *last = json_null();
+	json_t *last = json_null(), *latency = json_null();
 
 	if (b->probe_type == PROBE_NONE)
 		return json_null();
+	if (b->latencies)
+		latency = json_pack("{s:I, s:I, s:I}", "p50_us", (json_int_t)b->latency_p50_us, "p99_us",
+				    (json_int_t)b->latency_p99_us, "probes", (json_int_t)b->latencies);
 	if (b->checks)
 		last = json_pack("{s:s, s:I, s:o}", "outcome", probe_outcome_name(b->last_probe.outcome),
 				 "latency_us", (json_int_t)b->last_probe.latency_us, "detail",
 				 document_text(b->last_probe.detail));
-	return json_pack("{s:s, s:s, s:o, s:I, s:s, s:I, s:I, s:I, s:o, s:o, s:I, s:o}", "type",
+	return json_pack("{s:s, s:s, s:o, s:I, s:s, s:I, s:I, s:I, s:o, s:o, s:I, s:o, s:o}", "type",
 			 probe_type_name(b->probe_type), "via", probe_via_name(b->probe_via), "address",
 			 document_addr(&b->probe_addr), "port", (json_int_t)b->probe_port, "state", report_health_name(b->active), "rise",
 			 (json_int_t)b->rise, "fall", (json_int_t)b->fall, "streak", (json_int_t)b->streak,
 			 "checks", document_u64(b->checks), "failures", document_u64(b->failures), "next_ms",
-			 (json_int_t)b->next_probe_ms, "last", last);
+			 (json_int_t)b->next_probe_ms, "last", last, "latency", latency);
 }
 
 static json_t *backend(const struct snapshot_service *svc, const struct snapshot_backend *b)

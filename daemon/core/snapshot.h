@@ -35,6 +35,7 @@ struct snapshot_backend {
 	__u32 streak;                   /* results in a row that contradict `active` */
 	struct probe_result last_probe; /* meaningful when checks > 0 */
 	__u64 checks, failures;
+	__u32 latencies, latency_p50_us, latency_p99_us; /* of so many successful probes, the last ones; 0: none */
 	__u32 next_probe_ms; /* from now */
 	bool nexthop_ok;
 	char nexthop[96]; /* "eth0 via 10.0.2.1 (02:..)" or why there is none */

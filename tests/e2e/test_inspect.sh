@@ -106,4 +106,5 @@ at_least "status: memory of the maps" "$(ctl 1 status --json | jq .map_bytes)" 1
 # ---- probe: what was asked, and what came of it
 said=$(ctl 1 probe web web2)
 contains "probe says what it asks" "$said" 'GET http://10.99.0.1:80/healthz.*through the tunnel'
+contains "probe says how long it took lately" "$said" 'last [0-9]+ good probes: median [0-9.]+ ms'
 contains "probe says what came of it" "$said" 'http probe ok in .*HTTP 200'

@@ -49,6 +49,39 @@ static void test_interval(void **state)
 	server_free(s);
 }
 
+/* Of the last 64 good probes; failures and what another question took do not count. */
+static void test_latency(void **state)
+{
+	struct probe_latency l = {.n = 1};
+	struct probe_target t;
+	struct fixture f;
+	struct server *s;
+
+	fixture_open(&f);
+	s = server_new(&f, AF_INET, ACCEPT);
+	t = target_of(1, AF_INET, s->port, PROBE_TCP);
+	t.spec.interval_ms = t.spec.fast_interval_ms = 2;
+	prober_latency(f.prober, 1, &l);
+	assert_int_equal(l.n, 0);
+	sync_targets(&f, &t, 1);
+	run_until_results(&f, 1, 3);
+	prober_latency(f.prober, 1, &l);
+	assert_int_equal(l.n, 3);
+	assert_true(l.p50_us <= l.p99_us && l.p99_us > 0 && l.p99_us < 500000);
+	run_until_results(&f, 1, PROBE_LATENCIES + 2);
+	prober_latency(f.prober, 1, &l);
+	assert_int_equal(l.n, PROBE_LATENCIES);
+	t.spec.interval_ms = 100;
+	t.port++; /* nobody listens */
+	f.results[1] = 0;
+	sync_targets(&f, &t, 1);
+	run_until_results(&f, 1, 1);
+	prober_latency(f.prober, 1, &l);
+	assert_int_equal(l.n, 0);
+	fixture_close(&f);
+	server_free(s);
+}
+
 static void test_state_changes_and_recovery(void **state)
 {
 	struct probe_target t;
@@ -471,6 +504,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_interval),
+		cmocka_unit_test(test_latency),
 		cmocka_unit_test(test_state_changes_and_recovery),
 		cmocka_unit_test(test_hanging_servers_delay_nobody),
 		cmocka_unit_test(test_one_probe_in_flight),
