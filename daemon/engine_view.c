@@ -48,7 +48,7 @@ static void view_probe(const struct engine *e, const struct probe_spec *spec, co
 		       struct snapshot_backend *out)
 {
 	const struct target_rt *t = engine_worst_target(e, be);
-	struct probe_latency latency;
+	struct latency latency;
 	const struct health *h = t ? prober_health(e->prober, t->t.id, &out->next_probe_ms) : NULL;
 
 	out->active = be->adm.active;
@@ -63,7 +63,7 @@ static void view_probe(const struct engine *e, const struct probe_spec *spec, co
 	out->streak = h->streak;
 	out->last_probe = h->last;
 	engine_explain_result(e, &out->addr, be, &out->last_probe);
-	prober_latency(e->prober, t->t.id, &latency);
+	latency = prober_latency(e->prober, t->t.id);
 	out->latencies = latency.n;
 	out->latency_p50_us = latency.p50_us;
 	out->latency_p99_us = latency.p99_us;

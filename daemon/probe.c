@@ -37,8 +37,8 @@ struct target {
 	struct lb_addr addr;
 	struct spec_ref *spec;
 	struct health health;
-	__u32 latency_us[PROBE_LATENCIES]; /* a ring of the successful ones */
-	__u32 n_latencies; /* so far; the next goes to [n % PROBE_LATENCIES] */
+	__u32 latency_us[LATENCY_MAX]; /* a ring of the successful ones */
+	__u32 n_latencies; /* so far; the next goes to [n % LATENCY_MAX] */
 	struct probe_timer timer;
 	struct pooled_run *run; /* under way */
 };
@@ -131,7 +131,7 @@ static void report(struct target *t, const struct probe_result *result, __u64 st
 
 	p->probes++;
 	if (result->outcome == PROBE_OUTCOME_OK)
-		t->latency_us[t->n_latencies++ % PROBE_LATENCIES] = result->latency_us;
+		t->latency_us[t->n_latencies++ % LATENCY_MAX] = result->latency_us;
 	if (result->outcome == PROBE_OUTCOME_LOCAL) {
 		p->locals++;
 		memcpy(p->last_local, result->detail, sizeof(p->last_local));
@@ -426,26 +426,11 @@ const struct health *prober_health(const struct prober *p, __u32 id, __u32 *next
 	return &t->health;
 }
 
-static int u32_cmp(const void *a, const void *b)
-{
-	__u32 x = *(const __u32 *)a, y = *(const __u32 *)b;
-
-	return (x > y) - (x < y);
-}
-
-void prober_latency(const struct prober *p, __u32 id, struct probe_latency *out)
+struct latency prober_latency(const struct prober *p, __u32 id)
 {
 	const struct target *t = find(p, id);
-	__u32 us[PROBE_LATENCIES];
 
-	*out = (struct probe_latency){0};
-	if (!t || !t->n_latencies)
-		return;
-	out->n = t->n_latencies < PROBE_LATENCIES ? t->n_latencies : PROBE_LATENCIES;
-	memcpy(us, t->latency_us, out->n * sizeof(*us));
-	qsort(us, out->n, sizeof(*us), u32_cmp);
-	out->p50_us = us[(out->n - 1) / 2];
-	out->p99_us = us[(out->n * 99 + 99) / 100 - 1];
+	return t ? latency_of(t->latency_us, t->n_latencies) : (struct latency){0};
 }
 
 int prober_kick(struct prober *p, __u32 id)

@@ -10,6 +10,7 @@
 #include "core/addr.h"
 #include "core/err.h"
 #include "core/health.h"
+#include "core/latency.h"
 #include <systemd/sd-event.h>
 
 struct probe_target {
@@ -39,13 +40,8 @@ void prober_free(struct prober *p);
 int prober_sync(struct prober *p, const struct probe_target *targets, unsigned int n, struct err *err);
 /* NULL when there is no such target. *@next_ms (may be NULL): until its next probe, 0 while one is under way. */
 const struct health *prober_health(const struct prober *p, __u32 id, __u32 *next_ms);
-/* Of the last successful probes of a target, PROBE_LATENCIES at most. */
-#define PROBE_LATENCIES 64
-struct probe_latency {
-	__u32 n; /* how many; 0: the others mean nothing */
-	__u32 p50_us, p99_us;
-};
-void prober_latency(const struct prober *p, __u32 id, struct probe_latency *out);
+/* Of the last LATENCY_MAX successful probes of a target. */
+struct latency prober_latency(const struct prober *p, __u32 id);
 /* Probe now, out of turn (lbctl probe, passive suspicion). Nothing happens while a probe is under way. 0 or -ENOENT. */
 int prober_kick(struct prober *p, __u32 id);
 

@@ -52,7 +52,7 @@ static void test_interval(void **state)
 /* Of the last 64 good probes; failures and what another question took do not count. */
 static void test_latency(void **state)
 {
-	struct probe_latency l = {.n = 1};
+	struct latency l;
 	struct probe_target t;
 	struct fixture f;
 	struct server *s;
@@ -61,22 +61,22 @@ static void test_latency(void **state)
 	s = server_new(&f, AF_INET, ACCEPT);
 	t = target_of(1, AF_INET, s->port, PROBE_TCP);
 	t.spec.interval_ms = t.spec.fast_interval_ms = 2;
-	prober_latency(f.prober, 1, &l);
+	l = prober_latency(f.prober, 1);
 	assert_int_equal(l.n, 0);
 	sync_targets(&f, &t, 1);
 	run_until_results(&f, 1, 3);
-	prober_latency(f.prober, 1, &l);
+	l = prober_latency(f.prober, 1);
 	assert_int_equal(l.n, 3);
 	assert_true(l.p50_us <= l.p99_us && l.p99_us > 0 && l.p99_us < 500000);
-	run_until_results(&f, 1, PROBE_LATENCIES + 2);
-	prober_latency(f.prober, 1, &l);
-	assert_int_equal(l.n, PROBE_LATENCIES);
+	run_until_results(&f, 1, LATENCY_MAX + 2);
+	l = prober_latency(f.prober, 1);
+	assert_int_equal(l.n, LATENCY_MAX);
 	t.spec.interval_ms = 100;
 	t.port++; /* nobody listens */
 	f.results[1] = 0;
 	sync_targets(&f, &t, 1);
 	run_until_results(&f, 1, 1);
-	prober_latency(f.prober, 1, &l);
+	l = prober_latency(f.prober, 1);
 	assert_int_equal(l.n, 0);
 	fixture_close(&f);
 	server_free(s);
